@@ -1,0 +1,121 @@
+// Package event turns the bytes of a message into events, labels and markers, and says why a record is refused.
+// It is a leaf: it knows the wire format of design section 5 and nothing about models, references or windows.
+package event
+
+import "fmt"
+
+// ValueKind says what a decoded value is on the wire.
+type ValueKind uint8
+
+// The kinds of a decoded value. Invalid is a value that no feature can take: an array, or an object where none is allowed.
+const (
+	ValueNull ValueKind = iota + 1
+	ValueNumber
+	ValueBool
+	ValueString
+	ValueInvalid
+)
+
+// Value is one scalar of a record. Str is a view into the message (or the decoder's scratch) and is valid until the
+// next call of Decoder.Next; for numbers it holds the literal as written, for booleans `true` or `false`.
+type Value struct {
+	Kind ValueKind
+	Num  float64 // the nearest float64 of a number; 0 or 1 for a boolean
+	Str  []byte
+}
+
+// Field is a named value: a feature, a part of the prediction, or a segment dimension. Nested objects are flattened with '.'.
+type Field struct {
+	Name []byte
+	Value
+}
+
+// Reserved names of the parts of a prediction; user features live in a name space of their own.
+const (
+	PredictionName        = "prediction"
+	PredictionLabelName   = "prediction.label"
+	PredictionScoreName   = "prediction.score"
+	PredictionScorePrefix = "prediction.score."
+)
+
+// Event is one decoded record: a prediction event or a label. All byte slices are views that live until the next call of
+// Decoder.Next. Fields keep the order of the record, and a name may occur twice: the last one wins.
+type Event struct {
+	IsLabel bool   // the record has a top-level "label"
+	Model   []byte // from the body; empty when the body names none
+	Version []byte // empty means `unknown`
+	ID      []byte // empty: the record has none and is never deduplicated
+
+	Time    int64 // Unix milliseconds, UTC
+	HasTime bool  // false: use the broker's time
+
+	Latency        float64 // milliseconds
+	HasLatency     bool
+	LatencyInvalid bool   // present, but not a finite number ≥ 0
+	Status         []byte // as written; empty when absent. `ok` and 2xx are successes
+
+	Prediction []Field
+	Features   []Field
+	Segments   []Field
+
+	Label          Value // of a label
+	PredictionTime int64 // `prediction_ts` of a self-contained label
+	HasPredTime    bool
+
+	DuplicateKeys int // top-level keys that came twice
+	UnknownKeys   int // top-level keys that the format does not know: ignored, counted
+
+	Raw []byte // the record's own bytes, for the hash of a dead-letter pointer and of a label's content
+}
+
+// RejectReason says why a record cannot be counted. It is a closed set: also the metric label and the dead-letter reason.
+type RejectReason uint8
+
+// The reasons for rejection.
+const (
+	RejectMalformed     RejectReason = iota + 1 // not JSON, or not an object
+	RejectBareNaN                               // NaN or Infinity outside of a string: not JSON
+	RejectOversize                              // larger than the limit
+	RejectNoModel                               // neither body nor subject name a model
+	RejectModelName                             // a model name outside [A-Za-z0-9_-]{1,128}
+	RejectModelMismatch                         // subject and body disagree
+	RejectBadTime                               // `ts` cannot be read
+	RejectLimits                                // too deep, too many features, a name too long
+	RejectNoLabelID                             // a label without id
+	RejectPanic                                 // the decoder or the fold panicked on it
+)
+
+var rejectNames = [...]string{
+	RejectMalformed: "malformed", RejectBareNaN: "bare_nan", RejectOversize: "oversize", RejectNoModel: "no_model",
+	RejectModelName: "model_name", RejectModelMismatch: "model_mismatch", RejectBadTime: "bad_time",
+	RejectLimits: "limits", RejectNoLabelID: "label_without_id", RejectPanic: "panic",
+}
+
+// String returns the reason's name as it stands in metrics, results and dead letters.
+func (r RejectReason) String() string {
+	if int(r) < len(rejectNames) && rejectNames[r] != "" {
+		return rejectNames[r]
+	}
+	return fmt.Sprintf("RejectReason(%d)", uint8(r))
+}
+
+// RejectReasons lists every reason, for metrics that start at zero.
+func RejectReasons() []RejectReason {
+	out := make([]RejectReason, 0, len(rejectNames))
+	for r := RejectMalformed; r <= RejectPanic; r++ {
+		out = append(out, r)
+	}
+	return out
+}
+
+// RejectError says why one record of a message was refused, and where.
+type RejectError struct {
+	Reason RejectReason
+	Offset int    // byte offset in the message
+	Detail string // for people: what was found, what to do
+}
+
+// Error implements error.
+func (e *RejectError) Error() string {
+	return fmt.Sprintf("%s at byte %d: %s", e.Reason, e.Offset, e.Detail)
+}

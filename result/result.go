@@ -1,0 +1,182 @@
+// Package result holds the documents that driftd publishes: what a window said about a model. A result is serialised
+// once, by the fold, and forwarded as it is: store, alerts, page and subscribers read the same bytes (design section 5).
+// It is a leaf package; docs/schema/result.schema.json is checked against it. No wall clock, epoch or commit number is in it.
+package result
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"strconv"
+)
+
+// SchemaVersion is the version of every document of this package.
+const SchemaVersion = 1
+
+// All stands for all versions, or all segments, together.
+const All = "*"
+
+// Other collects the versions (or segment values) beyond the configured bound.
+const Other = "other"
+
+// Verdict is the judgement of one feature or one model in one window.
+type Verdict string
+
+// The four verdicts. Insufficient data is a verdict, not an error.
+const (
+	Drift        Verdict = "drift"
+	Warning      Verdict = "warning"
+	Stable       Verdict = "stable"
+	Insufficient Verdict = "insufficient"
+)
+
+// Key names what a result is about; results with equal keys differ in their revision only.
+type Key struct {
+	Model   string `json:"model"`
+	Version string `json:"version"` // a version, `*` or `other`
+	Segment string `json:"segment"` // `*`, or dimension=value
+}
+
+// Window is a half-open interval [start, end) of event time, in Unix milliseconds UTC.
+type Window struct {
+	Start int64 `json:"start_ms"`
+	End   int64 `json:"end_ms"`
+	Size  int64 `json:"size_ms"`
+}
+
+// ReferenceID names the reference that a result was computed against.
+type ReferenceID struct {
+	Name        string `json:"name"`
+	Fingerprint string `json:"fingerprint"` // sha256:<hex of the canonical bytes>
+}
+
+// Counts says what the window saw. Rates are derived from these, never stored.
+type Counts struct {
+	Events       uint64            `json:"events"`        // prediction events counted in the window
+	Labels       uint64            `json:"labels"`        // labels whose own time lies in the window
+	Late         uint64            `json:"late"`          // records that came after their window's lateness, counted where they arrived
+	LateAccepted uint64            `json:"late_accepted"` // events counted after the window had its revision 0
+	Duplicate    uint64            `json:"duplicate"`     // repeated ids, dropped
+	WithoutID    uint64            `json:"without_id"`    // events that could not be deduplicated
+	Future       uint64            `json:"future"`        // events ahead of the broker's clock, counted at the broker's time
+	Unknown      uint64            `json:"unknown_feature"`
+	DuplicateKey uint64            `json:"duplicate_key"`
+	Rejected     map[string]uint64 `json:"rejected"` // dead-lettered records by reason, where they arrived
+}
+
+// Stat is one statistic. Value is null with a Reason where the number does not exist; it is never NaN.
+type Stat struct {
+	Value  *float64 `json:"value"`
+	PValue *float64 `json:"p_value"`
+	Lower  *float64 `json:"lower,omitempty"` // bounds, where the value is only enclosed
+	Upper  *float64 `json:"upper,omitempty"`
+	Reason string   `json:"reason,omitempty"`
+}
+
+// Side describes one side, reference or current, of a feature.
+type Side struct {
+	Count   uint64   `json:"count"` // values in the distribution
+	Missing uint64   `json:"missing"`
+	Invalid uint64   `json:"invalid"`
+	Inf     uint64   `json:"inf"`
+	Mean    *float64 `json:"mean"`
+	Std     *float64 `json:"std"` // ddof 1
+	Min     *float64 `json:"min"`
+	Max     *float64 `json:"max"`
+}
+
+// Bin is one bin of the judged table with both counts.
+type Bin struct {
+	Label     string `json:"label"`
+	Reference uint64 `json:"reference"`
+	Current   uint64 `json:"current"`
+}
+
+// Role tells a user's feature from a part of the prediction; the two have name spaces of their own.
+type Role string
+
+// The roles of a monitored column.
+const (
+	RoleFeature    Role = "feature"
+	RolePrediction Role = "prediction"
+)
+
+// Feature is the part of a result about one feature.
+type Feature struct {
+	Feature    string          `json:"feature"`
+	Role       Role            `json:"role"`
+	Kind       string          `json:"kind"`
+	Reference  Side            `json:"reference"`
+	Current    Side            `json:"current"`
+	Statistics map[string]Stat `json:"statistics"`
+	Bins       []Bin           `json:"bins"`
+	QValue     *float64        `json:"q_value"` // Benjamini-Hochberg over the model's features
+	NMin       uint64          `json:"n_min"`   // the sample size that a verdict needs
+	Verdict    Verdict         `json:"verdict"`
+	Reasons    []string        `json:"reasons"`
+}
+
+// Latency describes the service time of the window, in milliseconds. Quantiles have a relative error of at most 1 %.
+type Latency struct {
+	Count     uint64              `json:"count"`
+	Invalid   uint64              `json:"invalid"`
+	Mean      *float64            `json:"mean_ms"`
+	Max       *float64            `json:"max_ms"`
+	Quantiles map[string]*float64 `json:"quantiles_ms"` // "0.5", "0.9", "0.95", "0.99", "0.999"
+	Reference map[string]*float64 `json:"reference_ms"` // the same quantiles of the reference, null without one
+}
+
+// Summary is the one document of a window about its model; the features follow in FeatureDocs with the same ResultID.
+type Summary struct {
+	Schema   int          `json:"schema"`
+	Type     string       `json:"type"` // "summary"
+	ResultID string       `json:"result_id"`
+	Key      Key          `json:"key"`
+	Window   Window       `json:"window"`
+	Revision int          `json:"revision"`
+	Complete bool         `json:"complete"` // false: input was lost, see Lost
+	Lost     uint64       `json:"lost"`
+	Ref      *ReferenceID `json:"reference"` // null: no_reference
+	Counts   Counts       `json:"counts"`
+
+	ThroughputHz float64           `json:"throughput_hz"` // events a second of the window's size
+	Errors       uint64            `json:"errors"`        // events whose status is not a success
+	Status       map[string]uint64 `json:"status"`        // events by status class (bounded)
+	Latency      Latency           `json:"latency"`
+
+	Features   int      `json:"features"`    // how many features the FeatureDocs hold together
+	Parts      int      `json:"parts"`       // how many FeatureDocs follow
+	DriftShare *float64 `json:"drift_share"` // share of judged features with verdict drift
+	Verdict    Verdict  `json:"verdict"`
+	Reasons    []string `json:"reasons"`
+}
+
+// FeatureDoc is a part of a result: features in name order, as many as fit 512 KiB.
+type FeatureDoc struct {
+	Schema   int       `json:"schema"`
+	Type     string    `json:"type"` // "features"
+	ResultID string    `json:"result_id"`
+	Part     int       `json:"part"` // from 0
+	Key      Key       `json:"key"`
+	Window   Window    `json:"window"`
+	Revision int       `json:"revision"`
+	Features []Feature `json:"features"`
+}
+
+// Doc is a serialised document on its way to the outbox. ID is its message id there.
+type Doc struct {
+	ID    string // <result_id> for a summary, <result_id>.<part> for features
+	Model string
+	Data  []byte
+}
+
+// ID returns the result id: a function of what the result is about, so that two readings of a stream give the same one.
+func ID(k Key, w Window, fingerprint string, revision int) string {
+	h := sha256.New()
+	for _, s := range []string{
+		k.Model, k.Version, k.Segment, fingerprint,
+		strconv.FormatInt(w.Start, 10), strconv.FormatInt(w.End, 10), strconv.FormatInt(w.Size, 10), strconv.Itoa(revision),
+	} {
+		h.Write([]byte(strconv.Itoa(len(s)) + ":" + s)) // length-prefixed: no two tuples share bytes
+	}
+	return hex.EncodeToString(h.Sum(nil)[:16])
+}
