@@ -1,0 +1,49 @@
+# Everything that a contributor runs, by name; `make` alone lists it. What CI runs is .ci/run (`make ci`).
+
+GO       ?= go
+VERSION  ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
+LDFLAGS  := -s -w -X main.version=$(VERSION)
+FUZZTIME ?= 30s
+LINT     := $(GO) tool -modfile=tools/golangci-lint/go.mod golangci-lint
+
+.DEFAULT_GOAL := help
+.PHONY: help build test race lint fmt fuzz bench generate metrics ci docker clean
+
+help: ## list these targets
+	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+build: ## build bin/driftd, one static binary
+	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '$(LDFLAGS)' -o bin/driftd ./cmd/driftd
+
+test: ## run every test; builds the real servers that the tests start (under 10 minutes on two cores)
+	scripts/test.sh
+
+race: ## run every test under the race detector, in random order
+	scripts/test.sh -race -shuffle=on
+
+lint: ## run golangci-lint, pinned in tools/golangci-lint (its first run compiles it: some minutes)
+	$(LINT) run ./...
+
+fmt: ## format the Go code as lint wants it
+	$(LINT) fmt ./...
+
+fuzz: ## fuzz every target for FUZZTIME each (default 30s)
+	scripts/fuzz.sh $(FUZZTIME)
+
+bench: ## run the benchmarks (BENCH=pattern, COUNT=n)
+	$(GO) test -run '^$$' -bench '$(or $(BENCH),.)' -benchmem -count $(or $(COUNT),1) ./...
+
+generate: ## regenerate what is generated: schemas, tables in docs
+	$(GO) generate ./...
+
+metrics: ## start the daemon and check its /metrics with promtool
+	scripts/check-metrics.sh
+
+ci: ## run all that CI runs
+	bash .ci/run
+
+docker: ## build the container image driftd:VERSION
+	docker build --build-arg VERSION=$(VERSION) -t driftd:$(VERSION) .
+
+clean: ## remove what was built
+	rm -rf bin dist
