@@ -1,0 +1,76 @@
+package exact
+
+import (
+	"math"
+	"math/big"
+)
+
+// Mean returns sum/n rounded once. It returns false for n = 0, and where values that were not finite are in the sum.
+func Mean(sum *Sum, n uint64) (float64, bool) {
+	if n == 0 {
+		return 0, false
+	}
+	v, exp := sum.integer()
+	return quotient(v, exp, new(big.Int).SetUint64(n), sum.marks == 0)
+}
+
+// MeanVariance returns the mean and the variance of n values from their exact sum and sum of squares:
+//
+//	mean = S/n      variance = (n·Q - S²) / (n·(n - ddof))
+//
+// in integers, each rounded once to the nearest float64: there is no cancellation, whatever the values' offset. ddof is 0 for the
+// population's variance, 1 for the sample's. It returns false, and zeros, where one of them does not exist: n ≤ ddof, an
+// overflow (the variance of ±1e300), values that were not finite, or sums that no n values have.
+func MeanVariance(sum, sumSquares *Sum, n uint64, ddof int) (mean, variance float64, ok bool) {
+	if ddof < 0 || n == 0 || n <= uint64(ddof) {
+		return 0, 0, false
+	}
+	mean, ok = Mean(sum, n)
+	if !ok {
+		return 0, 0, false
+	}
+	bigN := new(big.Int).SetUint64(n)
+	s, sExp := sum.integer()
+	q, qExp := sumSquares.integer()
+	s.Mul(s, s)
+	sExp *= 2
+	q.Mul(q, bigN)
+	exp := min(sExp, qExp)
+	s.Lsh(s, uint(sExp-exp))
+	q.Lsh(q, uint(qExp-exp))
+	q.Sub(q, s)
+	if q.Sign() < 0 {
+		return 0, 0, false
+	}
+	den := new(big.Int).SetUint64(n - uint64(ddof))
+	variance, ok = quotient(q, exp, den.Mul(den, bigN), sumSquares.marks == 0)
+	if !ok {
+		return 0, 0, false
+	}
+	return mean, variance, true
+}
+
+// quotient returns num·2^exp/den rounded once to the nearest float64, false on overflow or when defined is false.
+func quotient(num *big.Int, exp int, den *big.Int, defined bool) (float64, bool) {
+	if !defined {
+		return 0, false
+	}
+	if num.Sign() == 0 {
+		return 0, true
+	}
+	num = new(big.Int).Set(num)
+	den = new(big.Int).Set(den)
+	if exp >= 0 {
+		num.Lsh(num, uint(exp))
+	} else {
+		den.Lsh(den, uint(-exp))
+	}
+	f, _ := new(big.Rat).SetFrac(num, den).Float64() // nearest even, subnormals included
+	if math.IsInf(f, 0) {
+		return 0, false
+	}
+	if f == 0 {
+		f = 0 // no negative zero
+	}
+	return f, true
+}
