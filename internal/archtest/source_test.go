@@ -51,9 +51,9 @@ func checkPurity(d drawing, f file) []string {
 	return findings
 }
 
-// checkGoroutines allows `go` where somebody joins it: in the wiring and the shell. Tests own their goroutines.
+// checkGoroutines allows `go` where somebody joins it: in the wiring and the shell. Test code owns its goroutines.
 func checkGoroutines(d drawing, f file) []string {
-	if d.active(f.pkg()) || f.isTest() {
+	if d.active(f.pkg()) || d[f.pkg()].layer == layerTest || f.isTest() {
 		return nil
 	}
 	var findings []string
