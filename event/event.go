@@ -41,7 +41,7 @@ const (
 // Event is one decoded record: a prediction event or a label. All byte slices are views that live until the next call of
 // Decoder.Next. Fields keep the order of the record, and a name may occur twice: the last one wins.
 type Event struct {
-	IsLabel bool   // the record has a top-level "label"
+	IsLabel bool   // the record has a top-level "label" (one that is null beside a prediction or features does not count)
 	Model   []byte // from the body; empty when the body names none
 	Version []byte // empty means `unknown`
 	ID      []byte // empty: the record has none and is never deduplicated
@@ -62,8 +62,9 @@ type Event struct {
 	PredictionTime int64 // `prediction_ts` of a self-contained label
 	HasPredTime    bool
 
-	DuplicateKeys int // top-level keys that came twice
-	UnknownKeys   int // top-level keys that the format does not know: ignored, counted
+	DuplicateKeys int // known top-level keys that came again: the last one wins
+	UnknownKeys   int // keys of the record or of its prediction object that the format does not know: ignored, counted
+	WrongType     int // known keys whose value has a type that the format does not allow there: taken as absent, counted
 
 	Raw []byte // the record's own bytes, for the hash of a dead-letter pointer and of a label's content
 }
@@ -82,13 +83,18 @@ const (
 	RejectBadTime                               // `ts` cannot be read
 	RejectLimits                                // too deep, too many features, a name too long
 	RejectNoLabelID                             // a label without id
+	RejectUnknownModel                          // the configuration names its models, or has as many as it may
+	RejectControl                               // a control message that cannot be applied
 	RejectPanic                                 // the decoder or the fold panicked on it
+	RejectUnsupported                           // well formed, but of a kind or schema that this version cannot count
 )
 
 var rejectNames = [...]string{
 	RejectMalformed: "malformed", RejectBareNaN: "bare_nan", RejectOversize: "oversize", RejectNoModel: "no_model",
 	RejectModelName: "model_name", RejectModelMismatch: "model_mismatch", RejectBadTime: "bad_time",
-	RejectLimits: "limits", RejectNoLabelID: "label_without_id", RejectPanic: "panic",
+	RejectLimits: "limits", RejectNoLabelID: "label_without_id", RejectUnknownModel: "unknown_model",
+	RejectControl: "control", RejectPanic: "panic",
+	RejectUnsupported: "unsupported",
 }
 
 // String returns the reason's name as it stands in metrics, results and dead letters.
@@ -102,17 +108,19 @@ func (r RejectReason) String() string {
 // RejectReasons lists every reason, for metrics that start at zero.
 func RejectReasons() []RejectReason {
 	out := make([]RejectReason, 0, len(rejectNames))
-	for r := RejectMalformed; r <= RejectPanic; r++ {
+	for r := RejectMalformed; int(r) < len(rejectNames); r++ {
 		out = append(out, r)
 	}
 	return out
 }
 
-// RejectError says why one record of a message was refused, and where.
+// RejectError says why one record of a message was refused, and where. One that the Decoder returns is its own and is
+// valid until the next call of Decoder.Next.
 type RejectError struct {
 	Reason RejectReason
 	Offset int    // byte offset in the message
 	Detail string // for people: what was found, what to do
+	Model  []byte // the model as far as the record named one, unchecked; a view like those of Event
 }
 
 // Error implements error.

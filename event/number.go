@@ -1,0 +1,142 @@
+package event
+
+import (
+	"math"
+	"strconv"
+)
+
+// exactPowers are the powers of ten that float64 holds exactly.
+var exactPowers = [...]float64{
+	1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11,
+	1e12, 1e13, 1e14, 1e15, 1e16, 1e17, 1e18, 1e19, 1e20, 1e21, 1e22,
+}
+
+// number reads the number at i into v: the literal as written and the nearest float64 (ties to even). Integers beyond
+// 2^53 are rounded like every other number. A literal beyond the largest float64 refuses the record.
+//
+// A literal of at most 19 digits whose digits make an integer below 2^53 and whose power of ten is at most 10^±22 is the
+// quotient or product of two exact float64s, so one division or multiplication rounds it rightly (W. D. Clinger, How to
+// Read Floating Point Numbers Accurately, 1990). Everything else goes to strconv.
+func (d *Decoder) number(i int, v *Value) int {
+	b := d.msg
+	start, negative := i, b[i] == '-'
+	if negative {
+		i++
+	}
+	digits := i
+	var mantissa uint64 // may wrap beyond 19 digits: not used then
+	for i < len(b) && b[i]-'0' <= 9 {
+		mantissa = mantissa*10 + uint64(b[i]-'0')
+		i++
+	}
+	count := i - digits
+	if count == 0 {
+		if _, n := nonFinite(b[start:]); n > 0 {
+			return d.bare(start, v)
+		}
+		return d.unexpected(i, "a digit after '-'")
+	}
+	if count > 1 && b[digits] == '0' {
+		return d.fail(digits+1, RejectMalformed, "a number must not start with 0")
+	}
+	exponent := 0
+	if i < len(b) && b[i] == '.' {
+		i++
+		fraction := i
+		for i < len(b) && b[i]-'0' <= 9 {
+			mantissa = mantissa*10 + uint64(b[i]-'0')
+			i++
+		}
+		if i == fraction {
+			return d.unexpected(i, "a digit after the decimal point")
+		}
+		exponent = fraction - i
+		count += i - fraction
+	}
+	if i < len(b) && b[i]|0x20 == 'e' {
+		var e int
+		if e, i = d.exponent(i + 1); i < 0 {
+			return i
+		}
+		exponent += e
+	}
+	*v = Value{Kind: ValueNumber, Str: b[start:i:i]}
+	if count <= 19 && mantissa < 1<<53 && -22 <= exponent && exponent <= 22 {
+		x := float64(mantissa)
+		if exponent < 0 {
+			x /= exactPowers[-exponent]
+		} else {
+			x *= exactPowers[exponent]
+		}
+		if negative {
+			x = -x
+		}
+		v.Num = x
+		return i
+	}
+	x, err := strconv.ParseFloat(string(b[start:i]), 64)
+	if err != nil {
+		d.soft(start, RejectMalformed, "a number is beyond the range of float64 (about 1.8e308)")
+		x = math.Copysign(math.MaxFloat64, x)
+	}
+	v.Num = x
+	return i
+}
+
+// exponent reads the sign and digits of an exponent at i. It saturates far beyond the range of float64.
+func (d *Decoder) exponent(i int) (e, next int) {
+	b := d.msg
+	negative := false
+	if i < len(b) && (b[i] == '+' || b[i] == '-') {
+		negative = b[i] == '-'
+		i++
+	}
+	digits := i
+	for i < len(b) && b[i]-'0' <= 9 {
+		if e < 1<<30 {
+			e = e*10 + int(b[i]-'0')
+		}
+		i++
+	}
+	if i == digits {
+		return 0, d.unexpected(i, "a digit in the exponent")
+	}
+	if negative {
+		e = -e
+	}
+	return e, i
+}
+
+// nonFinite reads the spelling of a number that JSON has not got at the start of b: an optional sign and nan, inf or
+// infinity in any case, as Python, pandas, numpy, Jackson and protobuf write them. n is its length, 0 if there is none.
+func nonFinite(b []byte) (x float64, n int) {
+	sign := 1
+	if len(b) > 0 && (b[0] == '+' || b[0] == '-') {
+		if b[0] == '-' {
+			sign = -1
+		}
+		n = 1
+	}
+	switch rest := b[n:]; {
+	case foldPrefix(rest, "infinity"):
+		return math.Inf(sign), n + 8
+	case foldPrefix(rest, "inf"):
+		return math.Inf(sign), n + 3
+	case foldPrefix(rest, "nan"):
+		return math.NaN(), n + 3
+	}
+	return 0, 0
+}
+
+// foldPrefix reports whether b starts with the lower-case ASCII letters of word, in any case.
+func foldPrefix(b []byte, word string) bool {
+	if len(b) < len(word) {
+		return false
+	}
+	for i := range len(word) {
+		if b[i]|0x20 != word[i] {
+			return false
+		}
+	}
+	return true
+}
