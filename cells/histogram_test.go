@@ -1,0 +1,121 @@
+package cells_test
+
+import (
+	"bytes"
+	"errors"
+	"math"
+	"math/rand/v2"
+	"slices"
+	"testing"
+
+	"github.com/driftd/driftd/cells"
+	"github.com/driftd/driftd/internal/exact/wire"
+)
+
+func histogram(xs ...float64) *cells.Histogram {
+	h := cells.NewHistogram()
+	for _, x := range xs {
+		h.Add(x)
+	}
+	return h
+}
+
+func latencies(r *rand.Rand, n int) []float64 {
+	xs := make([]float64, n)
+	for i := range xs {
+		xs[i] = math.Exp(3 * r.NormFloat64())
+		if r.IntN(20) == 0 {
+			xs[i] = 0
+		}
+	}
+	return xs
+}
+
+func TestHistogramAlgebra(t *testing.T) {
+	r := rand.New(rand.NewPCG(1, 1))
+	for range 100 {
+		a, b, foreign := latencies(r, r.IntN(100)), latencies(r, r.IntN(100)), histogram(latencies(r, r.IntN(20))...)
+		want := histogram(slices.Concat(a, b)...).AppendBinary(nil)
+		ha, hb := histogram(a...), histogram(b...)
+		got := hb.Clone()
+		if err := errors.Join(got.Merge(foreign), got.Merge(ha), got.Subtract(foreign)); err != nil {
+			t.Fatal(err)
+		}
+		if _, ok := got.Max(); ok && foreign.Count() > 0 {
+			t.Fatal("the maximum is known after Subtract")
+		}
+		got.RestoreMax(ha, hb)
+		if b := got.AppendBinary(nil); !bytes.Equal(b, want) || len(b) > got.MaxEncodedLen() {
+			t.Fatalf("got %x, want %x (at most %d bytes)", b, want, got.MaxEncodedLen())
+		}
+		back, rest, err := cells.DecodeHistogram(append(slices.Clone(want), 1))
+		if err != nil || len(rest) != 1 || !bytes.Equal(back.AppendBinary(nil), want) || back.Count() != got.Count() {
+			t.Fatalf("decoding: %v, rest %x", err, rest)
+		}
+	}
+}
+
+func TestHistogramEdges(t *testing.T) {
+	h := cells.NewHistogram()
+	for _, x := range []float64{-1, math.NaN(), math.Inf(1), math.Inf(-1)} {
+		if h.Add(x) {
+			t.Errorf("%v was counted", x)
+		}
+	}
+	if _, ok := h.Quantile(0.5); ok || h.Count() != 0 {
+		t.Error("an empty histogram has a median")
+	}
+	for _, x := range []float64{0, 1e-7, 1e308, 5} {
+		if !h.Add(x) {
+			t.Errorf("%v was not counted", x)
+		}
+	}
+	if v, ok := h.Quantile(0.3); v != 0 || !ok {
+		t.Errorf("below the floor: %v, %t, want 0", v, ok)
+	}
+	if v, ok := h.Quantile(1); !ok || math.Abs(v/1e308-1) > cells.HistogramAccuracy {
+		t.Errorf("the largest: %v, %t, want 1e308", v, ok)
+	}
+	if v, ok := h.Max(); v != 1e308 || !ok {
+		t.Errorf("maximum %v, %t", v, ok)
+	}
+	if beyond := histogram(math.MaxFloat64); beyond.Count() != 1 {
+		t.Error("the largest float was not counted")
+	}
+	if err := histogram(1).Subtract(h); !errors.Is(err, cells.ErrNotContained) {
+		t.Errorf("Subtract: %v, want ErrNotContained", err)
+	}
+}
+
+func TestHistogramDecodeRefuses(t *testing.T) {
+	good := histogram(0, 1, 1, 1e3).AppendBinary(nil)
+	for i := range good {
+		if _, _, err := cells.DecodeHistogram(good[:i]); !errors.Is(err, wire.ErrCorrupt) {
+			t.Errorf("cut at %d: %v, want ErrCorrupt", i, err)
+		}
+	}
+}
+
+func FuzzDecodeHistogram(f *testing.F) {
+	f.Add(histogram().AppendBinary(nil))
+	f.Add(histogram(0, 1, 1, 1e3).AppendBinary(nil))
+	f.Fuzz(func(t *testing.T, b []byte) {
+		h, rest, err := cells.DecodeHistogram(b)
+		if err != nil {
+			return
+		}
+		if got := h.AppendBinary(nil); !bytes.Equal(got, b[:len(b)-len(rest)]) || len(got) > h.MaxEncodedLen() {
+			t.Fatalf("decoded %x, encodes as %x", b[:len(b)-len(rest)], got)
+		}
+		h.Quantile(0.99)
+	})
+}
+
+func BenchmarkHistogramAdd(b *testing.B) {
+	xs := latencies(rand.New(rand.NewPCG(2, 2)), 4096)
+	h := histogram(xs...)
+	b.ReportAllocs()
+	for i := 0; b.Loop(); i++ {
+		h.Add(xs[i&4095])
+	}
+}
