@@ -123,11 +123,13 @@ func (s *Space) locate(x float64) int {
 	return 2*base - 1
 }
 
+// boolToInt is written so that the compiler makes one instruction of it.
 func boolToInt(b bool) int {
+	var i int
 	if b {
-		return 1
+		i = 1
 	}
-	return 0
+	return i
 }
 
 // bounds returns the ends of dense cell i of a numeric space, equal for a point.
