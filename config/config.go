@@ -1,0 +1,274 @@
+package config
+
+// The fields' tags are read by the validation and by the generator of the documentation: `min`, `max` and `enum` bound a
+// value (a pipe separates the choices). A field that others inherit from stands before them: decoding follows the order
+// of the fields, not of the file.
+
+// Config is a whole configuration. Load, Parse and Default return complete ones.
+type Config struct {
+	// The broker, and the streams that driftd keeps in it.
+	NATS NATS `yaml:"nats"`
+
+	// The directory of everything that driftd keeps on disk: the embedded broker, the embedded store, the generated token and
+	// the addresses in use. A relative path starts at the working directory. It is created when missing.
+	DataDir string `yaml:"data_dir"`
+
+	// The HTTP API, the metrics and the page.
+	Web Web `yaml:"web"`
+
+	// Where results are kept for queries.
+	Store Store `yaml:"store"`
+
+	// When counted input is committed. A commit is one atomic batch: what was not committed never happened.
+	Commit Commit `yaml:"commit"`
+
+	// Bounds that keep a bad sender from harming the others.
+	Limits Limits `yaml:"limits"`
+
+	// What happens to events of a model that is not under `models`. `auto` counts them with `defaults`, up to
+	// `limits.max_models` models, and shows each as `no_reference` until it has a reference. `reject` accepts the models under
+	// `models` only; all other events are refused with a reason and counted.
+	UnknownModels string `yaml:"unknown_models" enum:"auto|reject"`
+
+	// What holds for every model that does not say otherwise.
+	Defaults Defaults `yaml:"defaults"`
+
+	// Settings by model name (1 to 128 of `A-Z a-z 0-9 _ -`). A model needs no entry here to be monitored: see `unknown_models`.
+	Models map[string]Model `yaml:"models" key:"name"`
+
+	// What driftd says on its standard error.
+	Log Log `yaml:"log"`
+}
+
+// NATS is the connection to the broker and the layout of the streams. At most one way to authenticate is allowed. Files
+// are read when they are used, and a relative path starts at the directory of the configuration file.
+type NATS struct {
+	// Addresses of the broker (NATS server 2.12.1 or newer with JetStream), separated by commas, such as
+	// `nats://nats-0:4222,nats://nats-1:4222`; `tls://`, `ws://` and `wss://` are understood as well. Empty: driftd runs the broker
+	// itself, see `nats.embedded`. A user or password in an address is refused: it would be shown in logs.
+	URL string `yaml:"url"`
+
+	// A NATS credentials file (JWT and seed).
+	CredentialsFile string `yaml:"credentials_file"`
+
+	// A file with the seed of an NKey.
+	NKeyFile string `yaml:"nkey_file"`
+
+	// A user name; it needs `password_file`.
+	User string `yaml:"user"`
+
+	// A file with the password of `user`.
+	PasswordFile string `yaml:"password_file"`
+
+	// A file with a token.
+	TokenFile string `yaml:"token_file"`
+
+	// Certificates of the connection.
+	TLS TLS `yaml:"tls"`
+
+	// The stream that driftd reads: events, labels and markers. It is created when missing; a stream of your own is read
+	// whole, as it is.
+	Stream string `yaml:"stream"`
+
+	// How many servers keep each stream that driftd creates. The embedded broker is one server.
+	Replicas int `yaml:"replicas" min:"1" max:"5"`
+
+	// The broker that driftd runs itself where `nats.url` is empty.
+	Embedded Embedded `yaml:"embedded"`
+
+	// The input stream, where driftd creates it.
+	Input Input `yaml:"input"`
+
+	// The stream of checkpoints, panes and results that are not forwarded yet.
+	State State `yaml:"state"`
+
+	// The stream that hands committed results to the store and to subscribers.
+	Outbox Outbox `yaml:"outbox"`
+}
+
+// TLS names the files of a TLS connection.
+type TLS struct {
+	// Certificates of the authorities to trust, in PEM. Empty: those of the system.
+	CAFile string `yaml:"ca_file"`
+
+	// The client's certificate, in PEM; it needs `key_file`.
+	CertFile string `yaml:"cert_file"`
+
+	// The key of `cert_file`, in PEM.
+	KeyFile string `yaml:"key_file"`
+}
+
+// Embedded is the broker in driftd's own process.
+type Embedded struct {
+	// The address on which the embedded broker listens; port 0 takes a free one. Clients need the token that is generated in the
+	// data directory.
+	Listen string `yaml:"listen"`
+
+	// The largest message that the embedded broker accepts.
+	MaxPayload Bytes `yaml:"max_payload" min:"1MiB" max:"64MiB"`
+}
+
+// Input bounds the input stream.
+type Input struct {
+	// How long the input stream keeps a message. `0s` keeps all, until `max_bytes`.
+	MaxAge Duration `yaml:"max_age" min:"0s"`
+
+	// How large the input stream may grow. `0` is bounded by the disk only.
+	MaxBytes Bytes `yaml:"max_bytes" min:"0"`
+}
+
+// State bounds the state stream.
+type State struct {
+	// How large the state stream may grow. A full state stream stops counting, and says so, until it is given more.
+	MaxBytes Bytes `yaml:"max_bytes" min:"1MiB"`
+}
+
+// Outbox bounds the outbox stream.
+type Outbox struct {
+	// How long a result waits for a store that is down. Beyond it results expire, which is counted.
+	MaxAge Duration `yaml:"max_age" min:"1m"`
+
+	// How large the outbox may grow before its oldest results expire.
+	MaxBytes Bytes `yaml:"max_bytes" min:"1MiB"`
+}
+
+// Web is the HTTP server.
+type Web struct {
+	// The address on which the HTTP server listens; port 0 takes a free one. Beyond loopback it needs `config_file`.
+	Listen string `yaml:"listen"`
+
+	// A web configuration of Prometheus' exporter-toolkit with TLS and users. A relative path starts at the directory of the
+	// configuration file.
+	ConfigFile string `yaml:"config_file"`
+
+	// Names under which the server may be asked for (the Host header), besides the listening address and loopback names.
+	AllowedHosts []string `yaml:"allowed_hosts"`
+}
+
+// Store keeps results as time series.
+type Store struct {
+	// `embedded` is a database file in the data directory, for a single node. `influxdb` comes with a later version.
+	Type string `yaml:"type" enum:"embedded"`
+
+	// How long results are kept, measured from the newest event time of the data and not from the wall clock. `0s` keeps all.
+	Retention Duration `yaml:"retention" min:"0s"`
+}
+
+// Commit bounds what one atomic batch may hold. The first bound that is reached commits.
+type Commit struct {
+	// The longest time between two commits while there is input.
+	Interval Duration `yaml:"interval" min:"10ms" max:"1m"`
+
+	// Messages in one batch. The broker's own limit is 1,000.
+	MaxMessages int `yaml:"max_messages" min:"10" max:"950"`
+
+	// Bytes in one batch.
+	MaxBytes Bytes `yaml:"max_bytes" min:"1MiB" max:"256MiB"`
+}
+
+// Limits bounds what senders can make driftd hold.
+type Limits struct {
+	// The largest message that is decoded. A larger one is a dead letter.
+	MaxMessage Bytes `yaml:"max_message" min:"1KiB" max:"64MiB"`
+
+	// The largest single event or label inside a message. A larger one is a dead letter.
+	MaxRecord Bytes `yaml:"max_record" min:"1KiB" max:"64MiB"`
+
+	// Features that one event may have. An event with more is a dead letter.
+	MaxFeatures int `yaml:"max_features" min:"1" max:"100000"`
+
+	// Models that are counted without an entry under `models`. Events of further ones are refused with a reason and counted.
+	MaxModels int `yaml:"max_models" min:"1" max:"100000"`
+
+	// Versions of a model that have results of their own. Further ones are counted together as `other`.
+	MaxVersions int `yaml:"max_versions" min:"1" max:"1000"`
+
+	// Ids that are remembered to recognise a repeated event, in the order of the stream; each takes about 16 bytes of memory.
+	DedupIDs int `yaml:"dedup_ids" min:"0" max:"100000000"`
+
+	// How long a model must be silent, with everything pending read, before its last windows are closed.
+	IdleTimeout Duration `yaml:"idle_timeout" min:"10ms" max:"7d"`
+
+	// How far an event's time may be ahead of the broker's. An event further ahead is counted at the broker's time.
+	FutureTolerance Duration `yaml:"future_tolerance" min:"0s" max:"1d"`
+}
+
+// Defaults is what a model takes where it does not say otherwise.
+type Defaults struct {
+	// The windows that are judged: each begins every `every` and is `size` long, aligned to midnight, 1 January 1970 UTC.
+	Windows []Window `yaml:"windows"`
+
+	// The length of a base pane, the smallest interval that is counted on its own. It divides 15 minutes and the size and slide
+	// of every window. Shorter panes cost memory and allow finer slides.
+	Pane Duration `yaml:"pane" min:"1s" max:"15m"`
+
+	// How long after its end a window still takes late events, as a new revision of its result.
+	Lateness Duration `yaml:"lateness" min:"0s" max:"366d"`
+
+	// How far the watermark stays behind the newest event, so that events may arrive out of order.
+	WatermarkDelay Duration `yaml:"watermark_delay" min:"0s" max:"30d"`
+
+	// How many cut points a new reference keeps of a numeric feature. Up to this many distinct values every statistic is exact;
+	// beyond it some carry bounds. It is frozen in a reference when that is created.
+	Resolution int `yaml:"resolution" min:"10" max:"1000000"`
+
+	// How features are judged.
+	Detectors Detectors `yaml:"detectors"`
+}
+
+// Window is one kind of window.
+type Window struct {
+	// How long the window is: a multiple of the pane.
+	Size Duration `yaml:"size"`
+
+	// How often a window begins: a multiple of the pane, at most `size`. Without it, windows follow each other (`size`); a
+	// smaller one makes them overlap.
+	Every Duration `yaml:"every"`
+}
+
+// Model is what is said about one model. What is left out is taken from `defaults`.
+type Model struct {
+	// The reference that windows are compared with, by its name or by its fingerprint (`sha256:` and 64 hexadecimal digits).
+	// Empty: the one that `driftd reference activate` chose.
+	Reference string `yaml:"reference"`
+
+	// Replaces all of `defaults.windows`.
+	Windows []Window `yaml:"windows"`
+
+	// Replaces `defaults.pane`.
+	Pane Duration `yaml:"pane" min:"1s" max:"15m"`
+
+	// Replaces `defaults.lateness`.
+	Lateness Duration `yaml:"lateness" min:"0s" max:"366d"`
+
+	// Replaces `defaults.watermark_delay`.
+	WatermarkDelay Duration `yaml:"watermark_delay" min:"0s" max:"30d"`
+
+	// Replaces `defaults.detectors`, key by key.
+	Detectors Detectors `yaml:"detectors"`
+
+	// Settings by the name of a feature or of a part of the prediction.
+	Features map[string]Feature `yaml:"features" key:"feature"`
+}
+
+// Feature is what is said about one feature. What is left out is taken from its model.
+type Feature struct {
+	// Whether the name is one of a `feature` or of a part of the `prediction`. Without it, `prediction`, `prediction.label`,
+	// `prediction.score` and `prediction.score.<class>` are predictions and every other name is a feature.
+	Role string `yaml:"role" enum:"feature|prediction"`
+
+	// Replaces the model's `detectors`, key by key.
+	Detectors Detectors `yaml:"detectors"`
+
+	// `true` neither judges nor shows the feature; it is still counted.
+	Ignore bool `yaml:"ignore"`
+}
+
+// Log is driftd's own log.
+type Log struct {
+	// The least severe message that is written.
+	Level string `yaml:"level" enum:"debug|info|warn|error"`
+
+	// `text` for people, `json` for machines.
+	Format string `yaml:"format" enum:"text|json"`
+}

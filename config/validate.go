@@ -1,0 +1,154 @@
+package config
+
+import (
+	"fmt"
+	"math"
+	"reflect"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// checker applies the rules to a decoded Config. Rules are written once, for a Config with and without a file.
+type checker struct {
+	c *Config
+	d *document // of an empty file where the Config was not read from one
+}
+
+// finding is what a rule says about a path. Also names other settings that the rule looked at.
+type finding struct {
+	path    string
+	also    []string
+	message string
+}
+
+// Validate returns nil, or Errors with every rule that c breaks. Load and Parse have done it already; it is for a Config
+// that was changed by a program.
+func (c *Config) Validate() error {
+	k := &checker{c: c, d: parseDocument("", nil)}
+	k.check()
+	return k.d.errs.sorted()
+}
+
+// fail reports a mistake unless one of the settings that it is about could not be read in the first place.
+func (k *checker) fail(path string, also []string, format string, args ...any) {
+	k.report(finding{path, also, fmt.Sprintf(format, args...)})
+}
+
+func (k *checker) report(f finding) {
+	if k.d.isBroken(f.path) || slices.ContainsFunc(f.also, k.d.isBroken) {
+		return
+	}
+	at := k.d.find(f.path)
+	if !k.d.written(f.path) { // a default that does not fit what is written: point to that
+		if i := slices.IndexFunc(f.also, k.d.written); i >= 0 {
+			at = k.d.values[f.also[i]]
+		}
+	}
+	k.d.fail(at, f.path, "%s", f.message)
+}
+
+func (k *checker) check() {
+	for _, f := range bounds("", reflect.ValueOf(*k.c), "defaults", "models") {
+		k.report(f)
+	}
+	k.checkNATS()
+	k.checkServers()
+	k.checkSizes()
+	k.checkModels()
+}
+
+// bounds applies the tags min, max and enum to a struct and the structs in it, leaving out some of its fields.
+func bounds(path string, v reflect.Value, without ...string) []finding {
+	var out []finding
+	for _, f := range reflect.VisibleFields(v.Type()) {
+		name, field := yamlName(f), v.FieldByIndex(f.Index)
+		if name == "" || slices.Contains(without, name) {
+			continue
+		}
+		p := joinKey(path, name)
+		switch {
+		case field.Kind() == reflect.Struct:
+			out = append(out, bounds(p, field)...)
+		case f.Tag.Get("enum") != "":
+			if choices := strings.Split(f.Tag.Get("enum"), "|"); !slices.Contains(choices, field.String()) {
+				out = append(out, finding{path: p, message: enumMessage(p, choices, field.String())})
+			}
+		default:
+			if message := rangeMessage(field, f.Tag.Get("min"), f.Tag.Get("max")); message != "" {
+				out = append(out, finding{path: p, message: message})
+			}
+		}
+	}
+	return out
+}
+
+func enumMessage(path string, choices []string, got string) string {
+	if path == "store.type" && got == "influxdb" {
+		return "influxdb comes with a later version; this one keeps results in its embedded store: say `type: embedded`"
+	}
+	if len(choices) == 1 {
+		return fmt.Sprintf("must be %s, got %q", choices[0], shorten(got))
+	}
+	return fmt.Sprintf("must be %s, got %q", list(choices, "or"), shorten(got))
+}
+
+// rangeMessage says how a value breaks its bounds; empty when it does not.
+func rangeMessage(v reflect.Value, low, high string) string {
+	parse := func(bound string, otherwise int64) int64 {
+		if bound == "" {
+			return otherwise
+		}
+		n, err := parseBound(v, bound)
+		if err != nil {
+			panic("BUG: config: bad bound in a tag: " + bound)
+		}
+		return n
+	}
+	if !v.CanInt() || (low == "" && high == "") {
+		return ""
+	}
+	if n := v.Int(); n >= parse(low, math.MinInt64) && n <= parse(high, math.MaxInt64) {
+		return ""
+	}
+	got := fmt.Sprint(v.Interface())
+	switch {
+	case high == "":
+		return fmt.Sprintf("must be at least %s, got %s", low, got)
+	case low == "":
+		return fmt.Sprintf("must be at most %s, got %s", high, got)
+	default:
+		return fmt.Sprintf("must be between %s and %s, got %s", low, high, got)
+	}
+}
+
+func parseBound(v reflect.Value, bound string) (int64, error) {
+	switch v.Interface().(type) {
+	case Duration:
+		d, err := ParseDuration(bound)
+		return int64(d), err
+	case Bytes:
+		b, err := ParseBytes(bound)
+		return int64(b), err
+	default:
+		return strconv.ParseInt(bound, 10, 64)
+	}
+}
+
+// checkSizes applies the rules about sizes that must fit into each other.
+func (k *checker) checkSizes() {
+	l, n := &k.c.Limits, &k.c.NATS
+	if l.MaxRecord > l.MaxMessage {
+		k.fail("limits.max_record", []string{"limits.max_message"},
+			"must not be larger than limits.max_message (%s), got %s: a message holds at least one record", l.MaxMessage, l.MaxRecord)
+	}
+	if n.URL == "" && l.MaxMessage > n.Embedded.MaxPayload {
+		k.fail("limits.max_message", []string{"nats.url", "nats.embedded.max_payload"},
+			"must not be larger than nats.embedded.max_payload (%s), got %s: the broker refuses larger ones", n.Embedded.MaxPayload, l.MaxMessage)
+	}
+	if n.State.MaxBytes/2 < k.c.Commit.MaxBytes {
+		k.fail("nats.state.max_bytes", []string{"commit.max_bytes"},
+			"must be at least twice commit.max_bytes (%s), got %s: the state stream holds a commit beside the one before",
+			k.c.Commit.MaxBytes, n.State.MaxBytes)
+	}
+}

@@ -1,0 +1,184 @@
+package config
+
+import (
+	"fmt"
+	"maps"
+	"reflect"
+	"regexp"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/driftd/driftd/result"
+)
+
+// Bounds of the windows of a model. A window of more panes than this has panes that are too short for it.
+const (
+	maxWindows  = 16
+	maxPanes    = 100_000
+	maxSize     = 366 * Day
+	paneUnit    = Duration(15 * time.Minute)
+	maxNameSize = 256 // bytes of any name but a model's
+)
+
+var (
+	modelName     = regexp.MustCompile(`^[A-Za-z0-9_-]{1,128}$`)
+	referenceName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9_.-]{0,127}$`)
+	fingerprint   = regexp.MustCompile(`^sha256:[0-9a-f]{64}$`)
+)
+
+// timing is what defaults and models have in common about time.
+type timing struct {
+	windows []Window
+	pane    Duration
+}
+
+// checkModels applies the rules about defaults, models and features. What a model only inherits is reported where it is
+// written, once.
+func (k *checker) checkModels() {
+	d := &k.c.Defaults
+	inherited := slices.Concat(
+		bounds("defaults", reflect.ValueOf(*d), "detectors"),
+		k.timing("defaults", timing{d.Windows, d.Pane}), detectorRules("defaults.detectors", d.Detectors))
+	for _, f := range inherited {
+		k.report(f)
+	}
+	for _, name := range slices.Sorted(maps.Keys(k.c.Models)) {
+		k.checkModel(name, k.c.Models[name], inherited)
+	}
+	k.checkRetention()
+}
+
+func (k *checker) checkModel(name string, m Model, inherited []finding) {
+	path := joinKey("models", name)
+	if !modelName.MatchString(name) {
+		k.failKey(path, "must be a model's name: 1 to 128 of A-Z a-z 0-9 _ -")
+	}
+	if m.Reference != "" && !referenceName.MatchString(m.Reference) && !fingerprint.MatchString(m.Reference) {
+		k.fail(path+".reference", nil, "must be the name of a reference, or sha256: and 64 hexadecimal digits, got %q", shorten(m.Reference))
+	}
+	own := slices.Concat(
+		bounds(path, reflect.ValueOf(m), "detectors", "features"),
+		k.timing(path, timing{m.Windows, m.Pane}), detectorRules(path+".detectors", m.Detectors))
+	k.reportOwn("defaults", inherited, path, own)
+	for _, feature := range slices.Sorted(maps.Keys(m.Features)) {
+		f := m.Features[feature]
+		p := joinKey(path+".features", feature)
+		switch {
+		case feature == "" || len(feature) > maxNameSize || hasControl(feature):
+			k.failKey(p, "must be a feature's name: 1 to %d bytes of UTF-8 without control characters", maxNameSize)
+		case f.Role == string(result.RolePrediction) && roleOf(feature) != result.RolePrediction:
+			k.fail(p+".role", nil, "cannot be prediction: the parts of a prediction are called prediction, prediction.label, "+
+				"prediction.score and prediction.score.<class>")
+		}
+		k.reportOwn(path, own, p, append(bounds(p, reflect.ValueOf(f), "detectors"), detectorRules(p+".detectors", f.Detectors)...))
+	}
+}
+
+// failKey reports a mistake in a name that is a key.
+func (k *checker) failKey(path, format string, args ...any) {
+	k.d.fail(k.d.keys[path], path, format, args...)
+}
+
+// reportOwn reports the findings of a child that are not those of its parent over again. A mistake that the child itself
+// has written is its own, even where the parent has made the same.
+func (k *checker) reportOwn(parentPath string, parent []finding, path string, own []finding) {
+	known := map[string]bool{}
+	for _, f := range parent {
+		known[strings.TrimPrefix(f.path, parentPath)+"\x00"+f.message] = true
+	}
+	for _, f := range own {
+		wrote := k.d.written(f.path) || slices.ContainsFunc(f.also, k.d.written)
+		if wrote || !known[strings.TrimPrefix(f.path, path)+"\x00"+f.message] {
+			k.report(f)
+		}
+	}
+}
+
+// timing applies the rules about panes and windows.
+func (k *checker) timing(path string, t timing) []finding {
+	var out []finding
+	panePath := path + ".pane"
+	add := func(at, format string, args ...any) {
+		out = append(out, finding{at, []string{panePath}, fmt.Sprintf(format, args...)})
+	}
+	paneOK := t.pane >= Duration(time.Second) && t.pane <= paneUnit
+	if paneOK && paneUnit%t.pane != 0 {
+		add(panePath, "must divide 15 minutes (such as 1m, 5m or 15m), got %s", t.pane)
+		paneOK = false
+	}
+	switch n := len(t.windows); {
+	case n == 0:
+		add(path+".windows", "must list at least one window, such as {size: 1h}")
+	case n > maxWindows:
+		add(path+".windows", "must list at most %d windows, got %d", maxWindows, n)
+	}
+	seen := map[Duration]int{}
+	for i, w := range t.windows {
+		p := joinIndex(path+".windows", i)
+		size, every := p+".size", p+".every"
+		whole := func(at, what string, d Duration) bool {
+			if !paneOK || d%t.pane == 0 {
+				return true
+			}
+			if !k.d.written(at) && k.d.written(panePath) { // the windows are inherited: the pane is what does not fit
+				add(panePath, "must divide the %s %s of windows[%d], got %s", what, d, i, t.pane)
+			} else {
+				add(at, "must be a multiple of the pane (%s), got %s", t.pane, d)
+			}
+			return false
+		}
+		switch {
+		case w.Size == 0 && !k.d.written(size) && !k.d.isBroken(p):
+			add(p, "needs a size, such as {size: 1h}")
+			continue
+		case w.Size <= 0 || w.Size > maxSize:
+			add(size, "must be more than 0s and at most %s, got %s", maxSize, w.Size)
+			continue
+		case !whole(size, "size", w.Size):
+		case paneOK && w.Size/t.pane > maxPanes:
+			add(size, "must be at most %d panes of %s, got %s: lengthen the pane", maxPanes, t.pane, w.Size)
+		}
+		switch {
+		case w.Every == w.Size: // a tumbling window: the size was looked at
+		case k.d.isBroken(size) || k.d.isBroken(every):
+		case w.Every <= 0 || w.Every > w.Size:
+			add(every, "must be more than 0s and at most the size (%s), got %s", w.Size, w.Every)
+		default:
+			whole(every, "slide", w.Every)
+		}
+		if first, again := seen[w.Size]; again && !k.d.isBroken(size) {
+			add(size, "is the size of windows[%d] as well: results are told apart by the size", first)
+			continue
+		}
+		seen[w.Size] = i
+	}
+	return out
+}
+
+// checkRetention holds the store's retention against the longest window.
+func (k *checker) checkRetention() {
+	longest, where := Duration(0), ""
+	look := func(path string, windows []Window) {
+		for i, w := range windows {
+			if p := joinIndex(path+".windows", i) + ".size"; w.Size > longest && w.Size <= maxSize && !k.d.isBroken(p) {
+				longest, where = w.Size, p
+			}
+		}
+	}
+	look("defaults", k.c.Defaults.Windows)
+	for _, name := range slices.Sorted(maps.Keys(k.c.Models)) {
+		look(joinKey("models", name), k.c.Models[name].Windows)
+	}
+	if r := k.c.Store.Retention; r < longest && r > 0 {
+		k.fail("store.retention", []string{where}, "must be at least as long as %s (%s), got %s; 0s keeps everything", where, longest, r)
+	}
+}
+
+// detectorRules applies the rules of package detectors.
+func detectorRules(path string, c Detectors) []finding {
+	if err := c.Validate(); err != nil {
+		return []finding{{path: path, message: err.Error()}}
+	}
+	return nil
+}
