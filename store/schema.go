@@ -1,0 +1,192 @@
+package store
+
+import (
+	"strings"
+
+	"github.com/driftd/driftd/result"
+)
+
+// applicationID marks the file as driftd's in SQLite's header ("drft"), so a foreign database is told apart from an empty file.
+const applicationID = 0x64726674
+
+// A migration leads from the version before to its own; migrations are only ever appended. The file's PRAGMA user_version
+// is the number of migrations it has seen, and the table `migration` names them for people.
+type migration struct {
+	name       string
+	statements []string
+}
+
+func migrations() []migration {
+	return []migration{{name: "results and features over windows", statements: firstSchema()}}
+}
+
+// Where a column of feature_row comes from in a result.Stat.
+type statPart uint8
+
+const (
+	statValue statPart = iota + 1
+	statPValue
+	statLower
+	statUpper
+)
+
+// statColumn is one column of feature_row that holds a statistic. Adding one is a line here and a migration.
+type statColumn struct {
+	column string
+	name   string // key in result.Feature.Statistics
+	part   statPart
+}
+
+// statColumns lists the statistics that can be read over time without opening documents; everything else of a feature is
+// in its document.
+func statColumns() []statColumn {
+	return []statColumn{
+		{"psi", "psi", statValue}, {"psi_p", "psi", statPValue},
+		{"psi_debiased", "psi_debiased", statValue},
+		{"kl", "kl", statValue},
+		{"js", "js", statValue},
+		{"ks", "ks", statValue}, {"ks_p", "ks", statPValue}, {"ks_lower", "ks", statLower}, {"ks_upper", "ks", statUpper},
+		{"chi2", "chi2", statValue}, {"chi2_p", "chi2", statPValue},
+		{"missing_rate", "missing_rate", statValue},
+		{"invalid_rate", "invalid_rate", statValue},
+		{"other_rate", "other_rate", statValue},
+		{"out_of_range_rate", "out_of_range_rate", statValue},
+	}
+}
+
+// get returns the column's number in s, nil where it does not exist.
+func (c statColumn) get(s map[string]result.Stat) any {
+	st, ok := s[c.name]
+	if !ok {
+		return nil
+	}
+	p := c.field(&st)
+	if *p == nil {
+		return nil
+	}
+	return **p
+}
+
+func (c statColumn) field(st *result.Stat) **float64 {
+	switch c.part {
+	case statPValue:
+		return &st.PValue
+	case statLower:
+		return &st.Lower
+	case statUpper:
+		return &st.Upper
+	default:
+		return &st.Value
+	}
+}
+
+// statColumnNames returns the columns' names, comma separated, each with a prefix.
+func statColumnNames(prefix string) string {
+	var b strings.Builder
+	for i, c := range statColumns() {
+		if i > 0 {
+			b.WriteString(", ")
+		}
+		b.WriteString(prefix + c.column)
+	}
+	return b.String()
+}
+
+// firstSchema is version 1. It names its columns literally and not from statColumns: a migration never changes afterwards.
+//
+//   - result: one row a result id; `current` marks the revision that reads show for a window.
+//   - document: the committed bytes; feature documents are compressed (encoding 1, zstd).
+//   - feature_row: one row a feature and result, clustered by feature so that a series is one range scan.
+//   - heat: a strip a result with the verdict and psi_debiased of all its features, so that a map of 200 features over
+//     1,000 windows reads 1,000 rows and not 200,000.
+//   - latest: the newest window of every series.
+func firstSchema() []string {
+	return []string{
+		`CREATE TABLE model (
+			id            INTEGER PRIMARY KEY,
+			name          TEXT NOT NULL UNIQUE,
+			newest_end    INTEGER NOT NULL,
+			pruned_before INTEGER NOT NULL
+		) STRICT`,
+		`CREATE TABLE series (
+			id       INTEGER PRIMARY KEY,
+			model_id INTEGER NOT NULL REFERENCES model(id),
+			version  TEXT NOT NULL,
+			segment  TEXT NOT NULL,
+			UNIQUE (model_id, version, segment)
+		) STRICT`,
+		`CREATE TABLE feature (
+			id       INTEGER PRIMARY KEY,
+			model_id INTEGER NOT NULL REFERENCES model(id),
+			role     TEXT NOT NULL,
+			name     TEXT NOT NULL,
+			kind     TEXT NOT NULL,
+			UNIQUE (model_id, role, name)
+		) STRICT`,
+		`CREATE TABLE result (
+			id           INTEGER PRIMARY KEY,
+			result_id    TEXT NOT NULL UNIQUE,
+			series_id    INTEGER NOT NULL REFERENCES series(id),
+			size_ms      INTEGER NOT NULL,
+			start_ms     INTEGER NOT NULL,
+			end_ms       INTEGER NOT NULL,
+			revision     INTEGER NOT NULL,
+			current      INTEGER NOT NULL DEFAULT 0,
+			stored_parts INTEGER NOT NULL DEFAULT 0,
+			parts        INTEGER,
+			fingerprint  TEXT,
+			complete     INTEGER,
+			verdict      TEXT,
+			drift_share  REAL,
+			events       INTEGER,
+			features     INTEGER,
+			reasons      TEXT
+		) STRICT`,
+		`CREATE INDEX result_window ON result (series_id, size_ms, start_ms)`,
+		`CREATE INDEX result_end ON result (series_id, end_ms)`,
+		`CREATE INDEX result_current ON result (series_id, size_ms, start_ms, id) WHERE current = 1`,
+		`CREATE TABLE document (
+			result   INTEGER NOT NULL REFERENCES result(id),
+			part     INTEGER NOT NULL,
+			sha256   BLOB NOT NULL,
+			encoding INTEGER NOT NULL,
+			data     BLOB NOT NULL,
+			UNIQUE (result, part)
+		) STRICT`,
+		`CREATE TABLE feature_row (
+			feature_id INTEGER NOT NULL REFERENCES feature(id),
+			series_id  INTEGER NOT NULL,
+			size_ms    INTEGER NOT NULL,
+			start_ms   INTEGER NOT NULL,
+			result     INTEGER NOT NULL REFERENCES result(id),
+			part       INTEGER NOT NULL,
+			pos        INTEGER NOT NULL,
+			len        INTEGER NOT NULL,
+			verdict    TEXT NOT NULL,
+			q_value    REAL,
+			n_min      INTEGER NOT NULL,
+			n          INTEGER NOT NULL,
+			missing    INTEGER NOT NULL,
+			invalid    INTEGER NOT NULL,
+			inf        INTEGER NOT NULL,
+			mean       REAL,
+			std        REAL,
+			min        REAL,
+			max        REAL,
+			psi REAL, psi_p REAL, psi_debiased REAL, kl REAL, js REAL,
+			ks REAL, ks_p REAL, ks_lower REAL, ks_upper REAL, chi2 REAL, chi2_p REAL,
+			missing_rate REAL, invalid_rate REAL, other_rate REAL, out_of_range_rate REAL,
+			PRIMARY KEY (feature_id, series_id, size_ms, start_ms, result)
+		) STRICT, WITHOUT ROWID`,
+		`CREATE TABLE heat (
+			result INTEGER PRIMARY KEY REFERENCES result(id),
+			strip  BLOB NOT NULL
+		) STRICT`,
+		`CREATE TABLE latest (
+			series_id INTEGER NOT NULL REFERENCES series(id),
+			size_ms   INTEGER NOT NULL,
+			result    INTEGER NOT NULL REFERENCES result(id),
+			PRIMARY KEY (series_id, size_ms)
+		) STRICT, WITHOUT ROWID`,
+	}
+}
