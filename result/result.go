@@ -69,7 +69,9 @@ type Stat struct {
 	PValue *float64 `json:"p_value"`
 	Lower  *float64 `json:"lower,omitempty"` // bounds, where the value is only enclosed
 	Upper  *float64 `json:"upper,omitempty"`
-	Reason string   `json:"reason,omitempty"`
+
+	Baseline *float64 `json:"baseline,omitempty"` // of a rate: what it is compared with, the reference's
+	Reason   string   `json:"reason,omitempty"`
 }
 
 // Side describes one side, reference or current, of a feature.
@@ -82,6 +84,16 @@ type Side struct {
 	Std     *float64 `json:"std"` // ddof 1
 	Min     *float64 `json:"min"`
 	Max     *float64 `json:"max"`
+	Median  *float64 `json:"median"` // from the cells: exact while the values are cut points, else an estimate
+}
+
+// Thresholds are what a feature was judged by.
+type Thresholds struct {
+	Statistic   string  `json:"statistic"` // the statistic that gates the verdict
+	Warning     float64 `json:"warning"`
+	Drift       float64 `json:"drift"`
+	RateWarning float64 `json:"rate_warning"` // change of a rate, as a share
+	RateDrift   float64 `json:"rate_drift"`
 }
 
 // Bin is one bin of the judged table with both counts.
@@ -109,8 +121,10 @@ type Feature struct {
 	Current    Side            `json:"current"`
 	Statistics map[string]Stat `json:"statistics"`
 	Bins       []Bin           `json:"bins"`
-	QValue     *float64        `json:"q_value"` // Benjamini-Hochberg over the model's features
-	NMin       uint64          `json:"n_min"`   // the sample size that a verdict needs
+	QValue     *float64        `json:"q_value"` // of the gate, over the model's features
+	Gate       *Gate           `json:"gate"`    // null where nothing could be judged
+	NMin       uint64          `json:"n_min"`   // the sample size that a verdict needs; 0: no size is enough for this reference
+	Thresholds Thresholds      `json:"thresholds"`
 	Verdict    Verdict         `json:"verdict"`
 	Reasons    []string        `json:"reasons"`
 }
@@ -123,6 +137,7 @@ type Latency struct {
 	Max       *float64            `json:"max_ms"`
 	Quantiles map[string]*float64 `json:"quantiles_ms"` // "0.5", "0.9", "0.95", "0.99", "0.999"
 	Reference map[string]*float64 `json:"reference_ms"` // the same quantiles of the reference, null without one
+	Ratio     map[string]Stat     `json:"ratio"`        // each quantile over the reference's, with a 99.9 % interval; null without one
 }
 
 // Summary is the one document of a window about its model; the features follow in FeatureDocs with the same ResultID.
@@ -162,9 +177,19 @@ type FeatureDoc struct {
 	Features []Feature `json:"features"`
 }
 
+// DocKind says on which subject a document leaves.
+type DocKind string
+
+// The kinds of a document.
+const (
+	KindResult     DocKind = "result"     // a Summary or a FeatureDoc
+	KindTransition DocKind = "transition" // a Transition
+)
+
 // Doc is a serialised document on its way to the outbox. ID is its message id there.
 type Doc struct {
-	ID    string // <result_id> for a summary, <result_id>.<part> for features
+	ID    string // <result_id> for a summary, <result_id>.<part> for features, the transition's own id
+	Kind  DocKind
 	Model string
 	Data  []byte
 }
