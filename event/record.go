@@ -248,10 +248,13 @@ func (d *Decoder) object(i int, out []Field, prefix []byte, depth int) (fields [
 				if name, i = d.key(i); i < 0 {
 					return out, i
 				}
-				if i < len(b) && b[i] == '{' && len(d.path)+len(name) < d.limits.MaxName {
-					d.marks = append(d.marks, len(d.path))
-					d.path = append(append(d.path, name...), '.')
-					break
+				if i < len(b) && b[i] == '{' {
+					if len(d.path)+len(name) < d.limits.MaxName {
+						d.marks = append(d.marks, len(d.path))
+						d.path = append(append(d.path, name...), '.')
+						break
+					}
+					d.soft(i, RejectLimits, "a name is longer than max_name")
 				}
 				if out, i = d.field(i, out, name, depth+1+len(d.marks)); i < 0 {
 					return out, i
