@@ -21,7 +21,7 @@ var (
 
 // outerCell is a cell beyond the points that holds values.
 type outerCell struct {
-	key int // OuterKey
+	key int // outerKey
 	n   uint64
 }
 
@@ -71,9 +71,9 @@ func (c *Counts) AddNumber(x float64) {
 	}
 	switch i := c.space.locate(x); i {
 	case placeBelow:
-		c.below = addOuter(c.below, OuterKey(x), 1)
+		c.below = addOuter(c.below, outerKey(x), 1)
 	case placeAbove:
-		c.above = addOuter(c.above, OuterKey(x), 1)
+		c.above = addOuter(c.above, outerKey(x), 1)
 	default:
 		c.cells.inc(i)
 	}

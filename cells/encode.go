@@ -3,6 +3,7 @@ package cells
 import (
 	"fmt"
 
+	"github.com/driftd/driftd/internal/exact"
 	"github.com/driftd/driftd/internal/exact/wire"
 )
 
@@ -37,19 +38,26 @@ func (c *Counts) AppendBinary(b []byte) []byte {
 	return c.cells.appendBinary(b)
 }
 
-// MaxEncodedLen is an upper bound of what AppendBinary appends, for cutting a message by feature range.
-func (c *Counts) MaxEncodedLen() int {
-	n := 3*10 + c.cells.encodedLen()
-	if c.space.kind == Numeric {
-		const outer = 3 + 10 // key and count
-		n += 1 + 2*8 + c.Sum.MaxEncodedLen() + c.SumSquares.MaxEncodedLen() + 2*3 + outer*(len(c.below)+len(c.above))
+// MaxEncodedLen is an upper bound of what AppendBinary appends for any counts over s, whatever they counted, as long as no
+// cell holds 2^32 values: for cutting panes into messages by ranges of features, before anything is counted.
+func (s *Space) MaxEncodedLen() int {
+	n := 3*10 + 1 + 4*s.size()
+	if s.kind == Numeric {
+		// A cell that is split by the points is on both sides. A gap needs a second byte only where it skips 128 keys.
+		const outer = (2*outerPerSign+1)*(1+5) + 2*3 + 2*(2*0x8000/128)
+		n += 1 + 2*8 + 2*exact.MaxEncodedLen + outer
 	}
 	return n
 }
 
+// MaxEncodedLen is that of the Space: it does not depend on what was counted.
+func (c *Counts) MaxEncodedLen() int { return c.space.MaxEncodedLen() }
+
+const minOuterKey = ^maxOuterKey
+
 func appendOuter(b []byte, cells []outerCell) []byte {
 	b = wire.AppendUvarint(b, uint64(len(cells)))
-	next := ^maxOuterKey
+	next := minOuterKey
 	for _, o := range cells {
 		b = wire.AppendUvarint(b, uint64(o.key-next))
 		b = wire.AppendUvarint(b, o.n)
@@ -124,7 +132,7 @@ func (c *Counts) decodeOuter(r *wire.Reader, place int) []outerCell {
 		return nil
 	}
 	cells := make([]outerCell, 0, count)
-	next := ^maxOuterKey
+	next := minOuterKey
 	for range count {
 		gap, n := r.Uvarint(), r.Uvarint()
 		if r.Err() == nil && (n == 0 || gap > uint64(maxOuterKey-next)) {
@@ -134,8 +142,8 @@ func (c *Counts) decodeOuter(r *wire.Reader, place int) []outerCell {
 			return nil
 		}
 		key := next + int(gap)
-		if !c.space.reachable(key, place) {
-			r.Fail("outer cell %d lies on the wrong side of the points", key)
+		if !validOuterKey(key) || !c.space.reachable(key, place) {
+			r.Fail("outer cell %d does not exist on this side of the points", key)
 		}
 		if c.n += n; c.n < n {
 			r.Fail("the counts do not fit 64 bits")

@@ -217,7 +217,7 @@ func (h *Histogram) AppendBinary(b []byte) []byte {
 // MaxEncodedLen is an upper bound of what AppendBinary appends.
 func (h *Histogram) MaxEncodedLen() int {
 	v := vector{size: len(h.counts), wide: h.counts}
-	return 10 + 1 + 8 + h.sum.MaxEncodedLen() + 3 + 5 + v.encodedLen()
+	return 10 + 1 + 8 + exact.MaxEncodedLen + 3 + 5 + v.encodedLen()
 }
 
 // DecodeHistogram reads the histogram at the start of b and returns what follows it. Bytes that AppendBinary does not write

@@ -20,7 +20,7 @@ const (
 // Space is the frozen set of cells of one feature: immutable, safe for concurrent use, shared by all counts over it.
 //
 // Numeric: with the points c_1 < … < c_m the dense cells are c_1, (c_1, c_2), c_2, …, c_m, numbered 0 to 2m-2. What lies
-// below c_1 or above c_m has outer cells, see OuterKey. Categorical: one dense cell a category, in byte order, and `other`.
+// below c_1 or above c_m has outer cells, see outerKey. Categorical: one dense cell a category, in byte order, and `other`.
 type Space struct {
 	kind       Kind
 	points     []float64
@@ -137,20 +137,34 @@ func (s *Space) bounds(i int) (lo, hi float64) {
 	return s.points[i/2], s.points[(i+1)/2]
 }
 
-// OuterKey names the outer cell of a value beyond the points: the 15 bits below the sign of its float64 (11 of exponent, 4 of
-// mantissa), negative values as their complement, so that keys order as values do. A cell's middle is within 1/32 of
-// every value in it.
-func OuterKey(x float64) int {
-	u := math.Float64bits(x)
-	k := int(u>>48) & 0x7fff
+// The outer cells of either sign: 16 to a power of two from 2^-63 to 2^65, so that a cell's middle is within 1/32 of every
+// value in it, and beyond these magnitudes one cell for 16 powers of two. The few of them keep the memory and the
+// encoding of a feature bounded even where it is fed with random bits.
+const (
+	fineFrom     = 0x3c00 // the key of 2^-63
+	fineTo       = 0x4400 // the key of 2^65
+	coarseWidth  = 0x100
+	maxOuterKey  = 0x7f00
+	outerPerSign = fineTo - fineFrom + (0x8000-fineTo+fineFrom)/coarseWidth
+)
+
+// outerKey names the outer cell of a value beyond the points: the 15 bits below the sign of its float64 (11 of exponent, 4
+// of mantissa), the low 8 of them cleared in the coarse cells, negative values as the complement, so that keys order as values.
+func outerKey(x float64) int {
+	k := coarse(int(math.Float64bits(x)>>48) & 0x7fff)
 	if x < 0 {
 		return ^k
 	}
 	return k
 }
 
-// maxOuterKey is the key of the largest finite float64; the smallest is its complement.
-const maxOuterKey = 0x7fef
+// coarse returns the cell that key k ≥ 0 belongs to.
+func coarse(k int) int {
+	if k >= fineFrom && k < fineTo {
+		return k
+	}
+	return k &^ (coarseWidth - 1)
+}
 
 // outerBounds returns the smallest and the largest end of outer cell k, without regard to the points.
 func outerBounds(k int) (lo, hi float64) {
@@ -162,7 +176,19 @@ func outerBounds(k int) (lo, hi float64) {
 	if k == maxOuterKey {
 		return lo, math.MaxFloat64
 	}
-	return lo, math.Float64frombits(uint64(k+1) << 48)
+	next := k + 1
+	if k < fineFrom || k >= fineTo {
+		next = k + coarseWidth
+	}
+	return lo, math.Float64frombits(uint64(next) << 48)
+}
+
+// validOuterKey reports whether k is the key of a cell.
+func validOuterKey(k int) bool {
+	if k < 0 {
+		k = ^k
+	}
+	return k <= maxOuterKey && coarse(k) == k
 }
 
 // AppendBinary appends the canonical form of the space, which is part of a reference's fingerprint.

@@ -259,8 +259,8 @@ func (s *Sum) AppendBinary(b []byte) []byte {
 	return b
 }
 
-// MaxEncodedLen is an upper bound of what AppendBinary appends.
-func (s *Sum) MaxEncodedLen() int { return 10 + 2 + 6*(len(s.chunks)+2) }
+// MaxEncodedLen is an upper bound of what AppendBinary appends: the marks, the head, and every digit in five bytes.
+const MaxEncodedLen = 10 + 2 + 5*maxChunks + 1
 
 // Decode replaces the sum by the one at the start of b and returns what follows it. On an error, which wraps
 // wire.ErrCorrupt, the sum is left as it was.

@@ -110,8 +110,8 @@ func TestAlgebra(t *testing.T) {
 		if err != nil || !bytes.Equal(rest, []byte{7}) || !bytes.Equal(back.AppendBinary(nil), want) {
 			t.Fatalf("decoding %x: %v, rest %x", want, err, rest)
 		}
-		if len(want) > parts[0].MaxEncodedLen() {
-			t.Fatalf("encoded %d bytes, MaxEncodedLen %d", len(want), parts[0].MaxEncodedLen())
+		if len(want) > exact.MaxEncodedLen {
+			t.Fatalf("encoded %d bytes, MaxEncodedLen %d", len(want), exact.MaxEncodedLen)
 		}
 		back.Subtract(parts[0])
 		if !back.IsZero() {
