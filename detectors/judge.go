@@ -1,0 +1,206 @@
+package detectors
+
+import (
+	"math"
+
+	"github.com/driftd/driftd/internal/stat"
+	"github.com/driftd/driftd/result"
+)
+
+// Judge gives the verdicts of all features of one model in one window, and of the model. It fills the q-value, the verdict and the
+// reasons of every element of fs from its statistics; a second call gives the same.
+//
+// A feature drifts (warns) when psi_debiased reaches its threshold and the q-value of psi over the model's features is at most
+// cfg.Q, or when one of its rates moved by the configured share with such a q-value among the rates, which are a family of their
+// own. It is insufficient below NMin values; its rates are judged all the same when it has NMin rows: a feature that is missing
+// altogether is not stable. A model drifts when cfg.DriftShare of its judged features do, or a part of its prediction does; it
+// warns when any drifts or warns; it is insufficient when none could be judged.
+//
+// The share is that of judged features, predictions not counted; nil when no feature was judged.
+func Judge(fs []result.Feature, cfg Config) (verdict result.Verdict, share *float64, reasons []string) {
+	qValues(fs, cfg.FDR)
+	rates := judgeRates(fs, cfg)
+	for i := range fs {
+		f := &fs[i]
+		f.Verdict, f.Reasons = judgeDistribution(f, cfg.Q)
+		if r := rates[i]; r.verdict != result.Stable {
+			if f.Verdict == result.Stable || f.Verdict == result.Insufficient {
+				f.Reasons = nil // what is wrong comes first, and alone
+			}
+			f.Verdict = worse(f.Verdict, r.verdict)
+			f.Reasons = append(f.Reasons, r.reasons...)
+		}
+	}
+	return judgeModel(fs, cfg.DriftShare)
+}
+
+// enoughValues reports whether the feature's distribution can be judged.
+func enoughValues(f *result.Feature) bool {
+	s := f.Statistics[gate]
+	return s.Value != nil && s.PValue != nil && f.NMin > 0 && f.Current.Count >= f.NMin
+}
+
+// enoughRows reports whether the feature's rates can be judged.
+func enoughRows(f *result.Feature) bool {
+	c := f.Current
+	return f.NMin > 0 && c.Count+c.Missing+c.Invalid+c.Inf >= f.NMin
+}
+
+// adjust corrects a family of p-values for its size.
+func adjust(p []float64, fdr string) []float64 {
+	if fdr == FDRBenjaminiYekutieli {
+		return stat.BenjaminiYekutieli(p)
+	}
+	return stat.BenjaminiHochberg(p)
+}
+
+// qValues corrects the gate's p-values over the features that can be judged.
+func qValues(fs []result.Feature, fdr string) {
+	var at []int
+	var p []float64
+	for i := range fs {
+		fs[i].QValue = nil
+		if enoughValues(&fs[i]) {
+			at, p = append(at, i), append(p, *fs[i].Statistics[gate].PValue)
+		}
+	}
+	for k, q := range adjust(p, fdr) {
+		fs[at[k]].QValue = &q
+	}
+}
+
+// judgeDistribution judges a feature by its gate.
+func judgeDistribution(f *result.Feature, q float64) (result.Verdict, []string) {
+	if !enoughValues(f) {
+		return result.Insufficient, []string{insufficientReason(f)}
+	}
+	effect := *f.Statistics[gate].Value
+	v := effectVerdict(effect, f.Thresholds.Warning, f.Thresholds.Drift)
+	if v != result.Stable && *f.QValue <= q {
+		return v, append([]string{effectReason(f, effect, v)}, movedReasons(f)...)
+	}
+	return result.Stable, []string{stableReason(f, effect, q)}
+}
+
+// rateFinding is what the rates of one feature say.
+type rateFinding struct {
+	verdict result.Verdict
+	reasons []string
+}
+
+// judgeRates judges every rate of every feature with enough rows, as one family.
+func judgeRates(fs []result.Feature, cfg Config) []rateFinding {
+	type test struct {
+		feature int
+		name    string
+		rule    RateRule
+	}
+	var tests []test
+	var p []float64
+	for i := range fs {
+		if !enoughRows(&fs[i]) {
+			continue
+		}
+		for _, s := range Builtin() { // not the map: its order is random
+			st, ok := fs[i].Statistics[s.Name]
+			if s.Rate == NotARate || !ok || st.Value == nil || st.PValue == nil || st.Baseline == nil {
+				continue
+			}
+			tests = append(tests, test{i, s.Name, s.Rate})
+			p = append(p, *st.PValue)
+		}
+	}
+	out := make([]rateFinding, len(fs))
+	for i := range out {
+		out[i].verdict = result.Stable
+	}
+	for k, q := range adjust(p, cfg.FDR) {
+		t := tests[k]
+		f := &fs[t.feature]
+		st := f.Statistics[t.name]
+		change := *st.Value - *st.Baseline
+		if t.rule == RateChange {
+			change = math.Abs(change)
+		}
+		v := effectVerdict(change, f.Thresholds.RateWarning, f.Thresholds.RateDrift)
+		if v == result.Stable || q > cfg.Q {
+			continue
+		}
+		out[t.feature].verdict = worse(out[t.feature].verdict, v)
+		out[t.feature].reasons = append(out[t.feature].reasons, rateReason(t.name, st, q))
+	}
+	return out
+}
+
+// worse returns the worse of two verdicts; anything known is worse than insufficient.
+func worse(a, b result.Verdict) result.Verdict {
+	if severity(b) > severity(a) {
+		return b
+	}
+	return a
+}
+
+func severity(v result.Verdict) int {
+	switch v {
+	case result.Drift:
+		return 3
+	case result.Warning:
+		return 2
+	case result.Stable:
+		return 1
+	case result.Insufficient:
+	}
+	return 0
+}
+
+// judgeModel sums the verdicts of the features up.
+func judgeModel(fs []result.Feature, driftShare float64) (result.Verdict, *float64, []string) {
+	var t tally
+	for i := range fs {
+		t.add(&fs[i])
+	}
+	var share *float64
+	if t.judged > 0 {
+		s := float64(len(t.drifting)) / float64(t.judged)
+		share = &s
+	}
+	verdict := result.Stable
+	switch {
+	case t.judged+t.judgedPredictions == 0:
+		verdict = result.Insufficient
+	case len(t.driftingPredictions) > 0 || (share != nil && len(t.drifting) > 0 && *share >= driftShare):
+		verdict = result.Drift
+	case len(t.drifting)+len(t.warning) > 0:
+		verdict = result.Warning
+	}
+	return verdict, share, t.reasons(verdict, share, driftShare)
+}
+
+// tally counts the verdicts of a model.
+type tally struct {
+	judged, judgedPredictions     int
+	drifting, driftingPredictions []string
+	warning                       []string // features and predictions
+	insufficient                  []string
+}
+
+func (t *tally) add(f *result.Feature) {
+	prediction := f.Role == result.RolePrediction
+	if f.Verdict == result.Insufficient {
+		t.insufficient = append(t.insufficient, f.Feature)
+		return
+	}
+	if prediction {
+		t.judgedPredictions++
+	} else {
+		t.judged++
+	}
+	switch {
+	case f.Verdict == result.Drift && prediction:
+		t.driftingPredictions = append(t.driftingPredictions, f.Feature)
+	case f.Verdict == result.Drift:
+		t.drifting = append(t.drifting, f.Feature)
+	case f.Verdict == result.Warning:
+		t.warning = append(t.warning, f.Feature)
+	}
+}
