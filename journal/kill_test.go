@@ -1,0 +1,5 @@
+package journal_test
+
+const helperEnv = "DRIFTD_TEST_HELPER"
+
+func helper() {}

@@ -1,0 +1,165 @@
+package journal
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/nats-io/nats.go/jetstream"
+)
+
+// ensure creates a stream, or verifies the one that has its name.
+func ensure(ctx context.Context, js jetstream.JetStream, want jetstream.StreamConfig, l limits) error {
+	s, err := js.Stream(ctx, want.Name)
+	if errors.Is(err, jetstream.ErrStreamNotFound) {
+		s, err = js.CreateStream(ctx, want)
+		if errors.Is(err, jetstream.ErrStreamNameAlreadyInUse) {
+			s, err = js.Stream(ctx, want.Name) // another process was faster, with other settings
+		}
+	}
+	if err != nil {
+		return createError(want, err)
+	}
+	return verifyOwn(s.CachedInfo().Config, want, l)
+}
+
+func createError(want jetstream.StreamConfig, err error) error {
+	var api jetstream.JetStreamError
+	if errors.As(err, &api) && api.APIError() != nil {
+		switch api.APIError().ErrorCode {
+		case codeSubjectOverlap:
+			return fmt.Errorf("creating stream %s: %w: another stream already captures one of %s; "+
+				"name it in nats.partitions to use it as it is, or give driftd other subjects", want.Name, err, strings.Join(want.Subjects, ", "))
+		case codeStorageExceeded, codeInsufficientResources, codeMaxBytesLimit:
+			return fmt.Errorf("creating stream %s: %w: it reserves %d bytes; lower its max_bytes or give the broker more storage",
+				want.Name, err, want.MaxBytes)
+		}
+	}
+	return fmt.Errorf("creating stream %s: %w", want.Name, err)
+}
+
+// checker collects mismatches of one stream.
+type checker struct {
+	stream string
+	errs   []error
+}
+
+func (c *checker) want(field string, wanted, found any, remedy string) {
+	if w, f := fmt.Sprint(wanted), fmt.Sprint(found); w != f {
+		c.errs = append(c.errs, &MismatchError{Stream: c.stream, Field: field, Wanted: w, Found: f, Remedy: remedy})
+	}
+}
+
+// verifyOwn compares a stream that bears one of driftd's names with what driftd would create.
+func verifyOwn(found, want jetstream.StreamConfig, l limits) error {
+	c := &checker{stream: found.Name}
+	edit := "change it with `nats stream edit " + found.Name + "`"
+	fixed := "it cannot be edited: move the stream away with a backup and let driftd create it"
+	fs, ws := slices.Clone(found.Subjects), slices.Clone(want.Subjects)
+	slices.Sort(fs)
+	slices.Sort(ws)
+	c.want("subjects", strings.Join(ws, ","), strings.Join(fs, ","), edit+", or correct nats.partitions")
+	c.want("retention", want.Retention, found.Retention, fixed)
+	c.want("storage", want.Storage, found.Storage, fixed)
+	c.want("discard", want.Discard, found.Discard, edit)
+	c.want("allow_atomic", want.AllowAtomicPublish, found.AllowAtomicPublish, edit)
+	c.want("allow_rollup_hdrs", want.AllowRollup, found.AllowRollup, edit)
+	c.want("allow_msg_ttl", want.AllowMsgTTL, found.AllowMsgTTL, edit)
+	c.want("allow_direct", want.AllowDirect, found.AllowDirect, edit+": reads must come from the leader")
+	c.want("deny_delete", want.DenyDelete, found.DenyDelete, fixed)
+	c.want("deny_purge", want.DenyPurge, found.DenyPurge, fixed)
+	c.want("max_msgs_per_subject", unlimited(want.MaxMsgsPerSubject), unlimited(found.MaxMsgsPerSubject), edit)
+	c.want("max_msgs", unlimited(want.MaxMsgs), unlimited(found.MaxMsgs), edit)
+	c.want("max_msg_size", unlimited(int64(want.MaxMsgSize)), unlimited(int64(found.MaxMsgSize)), edit)
+	c.want("mirror", false, found.Mirror != nil, fixed)
+	c.want("sources", 0, len(found.Sources), edit)
+	c.want("subject_transform", false, found.SubjectTransform != nil, edit)
+	c.want("sealed", false, found.Sealed, fixed)
+	c.want("no_ack", false, found.NoAck, edit)
+	c.want("allow_msg_counter", false, found.AllowMsgCounter, fixed)
+	c.want("persist_mode", jetstream.DefaultPersistMode, found.PersistMode, fixed)
+	if want.Discard == jetstream.DiscardNew && found.MaxAge != 0 {
+		c.want("max_age", "0s", found.MaxAge, edit+": the state of an idle partition would expire")
+	}
+	if l.maxBytes != 0 {
+		c.want("max_bytes", l.maxBytes, found.MaxBytes, edit+", or correct the configuration")
+	}
+	if l.maxAge != 0 {
+		c.want("max_age", l.maxAge, found.MaxAge, edit+", or correct the configuration")
+	}
+	if l.replicas != 0 {
+		c.want("num_replicas", l.replicas, found.Replicas, edit+", or correct the configuration")
+	}
+	if want.Duplicates != 0 && found.Duplicates < want.Duplicates {
+		c.want("duplicate_window", want.Duplicates, found.Duplicates, edit)
+	}
+	return errors.Join(c.errs...)
+}
+
+// unlimited maps the server's two ways to say "no limit" to one.
+func unlimited(n int64) int64 {
+	if n <= 0 {
+		return -1
+	}
+	return n
+}
+
+// verifyForeign checks a user's own stream as a partition's input and changes nothing.
+func verifyForeign(ctx context.Context, js jetstream.JetStream, p Partition, warn func(stream, warning string)) error {
+	s, err := js.Stream(ctx, p.Stream)
+	if err != nil {
+		return fmt.Errorf("reading stream %s of partition %d: %w: driftd does not create a stream that the configuration names",
+			p.Stream, p.Number, err)
+	}
+	found := s.CachedInfo().Config
+	c := &checker{stream: found.Name}
+	c.want("retention", jetstream.LimitsPolicy, found.Retention,
+		"other policies delete what driftd has not read; let a stream with limits retention source it")
+	c.want("no_ack", false, found.NoAck, "publishers could not know what was stored")
+	if found.Mirror != nil {
+		c.want("mirror", false, true, "use the origin, or let a stream source it")
+	}
+	for _, w := range densityWarnings(found) {
+		warn(found.Name, w)
+	}
+	if !slices.ContainsFunc(found.Subjects, func(s string) bool { return matches(s, ControlSubject(p.Number)) }) {
+		warn(found.Name, "does not capture "+ControlSubject(p.Number)+
+			": markers cannot be written, so the last window closes with the next event only")
+	}
+	return errors.Join(c.errs...)
+}
+
+// densityWarnings names settings by which messages may vanish from the middle of a stream: driftd will report them as lost.
+func densityWarnings(c jetstream.StreamConfig) []string {
+	var out []string
+	add := func(bad bool, text string) {
+		if bad {
+			out = append(out, text)
+		}
+	}
+	add(c.MaxMsgsPerSubject > 0, fmt.Sprintf("max_msgs_per_subject=%d removes messages before driftd may have read them", c.MaxMsgsPerSubject))
+	add(c.AllowMsgTTL, "allow_msg_ttl lets single messages expire, which driftd reports as lost")
+	add(c.AllowRollup, "allow_rollup_hdrs lets a publisher remove messages, which driftd reports as lost")
+	add(!c.DenyDelete, "deny_delete is off: a deleted message is reported as lost")
+	add(!c.DenyPurge, "deny_purge is off: purged messages are reported as lost")
+	add(c.Storage == jetstream.MemoryStorage, "memory storage does not survive a restart of the broker")
+	add(c.Discard == jetstream.DiscardNew && c.MaxAge == 0, "discard=new without max_age refuses events once the stream is full")
+	add(c.MaxBytes <= 0 && c.MaxMsgs <= 0 && c.MaxAge <= 0, "has no limit at all and will fill the disk")
+	return out
+}
+
+// matches says whether a subject pattern covers a literal subject.
+func matches(pattern, subject string) bool {
+	pt, st := strings.Split(pattern, "."), strings.Split(subject, ".")
+	for i, p := range pt {
+		if p == ">" {
+			return len(st) > i
+		}
+		if i >= len(st) || p != "*" && p != st[i] {
+			return false
+		}
+	}
+	return len(pt) == len(st)
+}
