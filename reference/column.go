@@ -1,0 +1,276 @@
+package reference
+
+import (
+	"cmp"
+	"fmt"
+	"math"
+	"slices"
+
+	"github.com/driftd/driftd/cells"
+	"github.com/driftd/driftd/event"
+)
+
+// column holds the raw values of one feature, of which the kind is known only at the end.
+type column struct {
+	numbers []float64 // NaN and infinities included
+	falses  uint64    // booleans
+	trues   uint64
+	strings map[string]uint64 // how often each was seen
+	invalid uint64            // arrays and other things that are no value
+
+	row  uint64 // the row that pending is of, from 1; 0: there is none
+	kind event.ValueKind
+	num  float64
+	str  string
+}
+
+func newColumn() *column {
+	return &column{
+		numbers: nil, falses: 0, trues: 0, strings: map[string]uint64{}, invalid: 0, row: 0, kind: 0, num: 0, str: "",
+	}
+}
+
+// set notes the value of a row. A name that a row has twice counts once: the last value wins, so the latest is held back.
+func (c *column) set(row uint64, v event.Value) {
+	if row != c.row {
+		c.settle()
+	}
+	c.row, c.kind, c.num, c.str = row, v.Kind, v.Num, ""
+	if v.Kind == event.ValueString {
+		c.str = string(v.Str)
+	}
+}
+
+// settle counts the value held back.
+func (c *column) settle() {
+	if c.row == 0 {
+		return
+	}
+	c.row = 0
+	switch c.kind {
+	case event.ValueNull: // missing, as a row that has not got the name at all
+	case event.ValueNumber:
+		if c.num == 0 {
+			c.num = 0 // -0
+		}
+		c.numbers = append(c.numbers, c.num)
+	case event.ValueBool:
+		if c.num != 0 {
+			c.trues++
+		} else {
+			c.falses++
+		}
+	case event.ValueString:
+		c.strings[c.str]++
+	case event.ValueInvalid:
+		c.invalid++
+	}
+}
+
+// freeze makes a feature of the column: its kind, its cells and the counts over them.
+func (c *column) freeze(k columnKey, rows uint64, o *Options) (*Feature, error) {
+	c.settle()
+	if len(k.name) > maxName {
+		return nil, fmt.Errorf("%s %.40q…: a name of %d bytes, at most %d are allowed", k.role, k.name, len(k.name), maxName)
+	}
+	kind, err := c.decide(k, o.Kinds)
+	if err != nil {
+		return nil, err
+	}
+	f := &Feature{Name: k.name, Role: k.role, Space: nil, Counts: nil, Deciles: nil, Distinct: 0, Singletons: 0}
+	edges, hasEdges := o.Edges[k.name]
+	switch {
+	case kind == cells.Categorical && hasEdges:
+		return nil, fmt.Errorf("%s %q is categorical and has no edges; remove them, or set its kind to numeric", k.role, k.name)
+	case kind == cells.Categorical:
+		err = c.freezeCategorical(f, o.MaxCategories)
+	default:
+		err = c.freezeNumeric(f, o.Resolution, edges)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("%s %q: %w", k.role, k.name, err)
+	}
+	f.Counts.Missing += rows - f.Counts.N() - f.Counts.Missing - f.Counts.Inf - f.Counts.Invalid // absent from a row, or null
+	f.Counts.Compact()
+	return f, nil
+}
+
+// decide returns the kind of a column: as given, else numeric where all values are numbers or booleans (or nothing but null),
+// else categorical. The strings that stand for NaN and infinities say nothing.
+func (c *column) decide(k columnKey, kinds map[string]cells.Kind) (cells.Kind, error) {
+	if kind, ok := kinds[k.name]; ok {
+		return kind, nil
+	}
+	example, text := "", false
+	for s := range c.strings {
+		v := event.Value{Kind: event.ValueString, Num: 0, Str: []byte(s)}
+		if _, class := v.Float(); class == event.ClassInvalid && (!text || s < example) {
+			example, text = s, true
+		}
+	}
+	numbers := uint64(len(c.numbers)) + c.falses + c.trues
+	switch {
+	case text && numbers > 0:
+		return 0, fmt.Errorf("%s %q is a number or a boolean in %d rows, but a string such as %.40q in others; "+
+			"set its kind: numeric (strings then count as invalid) or categorical", k.role, k.name, numbers, example)
+	case text:
+		return cells.Categorical, nil
+	}
+	return cells.Numeric, nil
+}
+
+func (c *column) freezeNumeric(f *Feature, resolution int, edges []float64) error {
+	values := make([]float64, 0, len(c.numbers)+int(c.trues+c.falses))
+	infs, invalid := uint64(0), c.invalid
+	for _, x := range c.numbers {
+		switch {
+		case math.IsInf(x, 0):
+			infs++
+		case !math.IsNaN(x):
+			values = append(values, x)
+		}
+	}
+	for range c.falses {
+		values = append(values, 0)
+	}
+	for range c.trues {
+		values = append(values, 1)
+	}
+	for s, n := range c.strings {
+		v := event.Value{Kind: event.ValueString, Num: 0, Str: []byte(s)}
+		_, class := v.Float()
+		switch class {
+		case event.ClassInf:
+			infs += n
+		case event.ClassInvalid:
+			invalid += n
+		case event.ClassMissing, event.ClassValue:
+		}
+	}
+	slices.Sort(values)
+	f.Deciles = deciles(values)
+	points, err := cutPoints(values, resolution, f.Deciles, edges)
+	if err != nil {
+		return err
+	}
+	if f.Space, err = cells.NewNumeric(points); err != nil {
+		return err
+	}
+	f.Counts = cells.NewCounts(f.Space)
+	for _, x := range values {
+		f.Counts.AddNumber(x)
+	}
+	f.Counts.Inf, f.Counts.Invalid = infs, invalid
+	for start, end := 0, 0; start < len(values); start = end {
+		for end = start; end < len(values) && values[end] == values[start]; {
+			end++
+		}
+		f.Distinct++
+		if end-start == 1 {
+			f.Singletons++
+		}
+	}
+	return nil
+}
+
+// deciles returns the nine deciles of sorted values: h = k(n-1)/10 in integers, between the order statistics at its floor and
+// above it (type 7 of Hyndman and Fan 1996, NumPy's default).
+func deciles(sorted []float64) []float64 {
+	if len(sorted) == 0 {
+		return nil
+	}
+	out := make([]float64, 0, 9)
+	for k := 1; k <= 9; k++ {
+		h := k * (len(sorted) - 1)
+		i, rest := h/10, h%10
+		e := sorted[i]
+		if rest != 0 {
+			e = cells.Interpolate(sorted[i], sorted[i+1], float64(rest)/10)
+		}
+		if e == 0 {
+			e = 0 // -0
+		}
+		out = append(out, e)
+	}
+	return out
+}
+
+// cutPoints returns the points of a numeric feature with these sorted values: all distinct ones while they fit the
+// resolution R, else the smallest, and the order statistics at the ranks ⌈kn/R⌉, k = 1 … R. Ranks are at most ⌈n/R⌉ apart, so
+// they meet every run of equal values with a mass of 1/R. The deciles and the edges are always points.
+func cutPoints(sorted []float64, resolution int, deciles, edges []float64) ([]float64, error) {
+	points := slices.Compact(slices.Clone(sorted))
+	if len(points) > resolution {
+		n := uint64(len(sorted))
+		r := uint64(resolution)
+		points = append(points[:0], sorted[0])
+		for k := uint64(1); k <= r; k++ {
+			points = append(points, sorted[(k*n+r-1)/r-1])
+		}
+	}
+	points = append(points, deciles...)
+	for _, e := range edges {
+		if math.IsNaN(e) || math.IsInf(e, 0) {
+			return nil, fmt.Errorf("the edge %v is not finite", e)
+		}
+		points = append(points, e+0) // -0 + 0 is 0
+	}
+	slices.Sort(points)
+	return slices.Compact(points), nil
+}
+
+func (c *column) freezeCategorical(f *Feature, maxCategories int) error {
+	counts := make(map[string]uint64, len(c.strings))
+	for s, n := range c.strings {
+		counts[s] += n
+	}
+	var infs uint64
+	var buf []byte
+	for _, x := range c.numbers {
+		switch {
+		case math.IsInf(x, 0):
+			infs++
+		case !math.IsNaN(x):
+			buf = event.AppendShortest(buf[:0], x)
+			counts[string(buf)]++
+		}
+	}
+	if c.falses > 0 {
+		counts["false"] += c.falses
+	}
+	if c.trues > 0 {
+		counts["true"] += c.trues
+	}
+	type category struct {
+		name string
+		n    uint64
+	}
+	all := make([]category, 0, len(counts))
+	for name, n := range counts {
+		all = append(all, category{name, n})
+		if n == 1 {
+			f.Singletons++
+		}
+	}
+	f.Distinct = uint64(len(all))
+	slices.SortFunc(all, func(a, b category) int { return cmp.Or(cmp.Compare(b.n, a.n), cmp.Compare(a.name, b.name)) })
+	var tracked []string
+	for _, k := range all {
+		if k.n >= MinCategoryCount && len(tracked) < maxCategories && len(k.name) <= cells.MaxCategoryName {
+			tracked = append(tracked, k.name)
+		}
+	}
+	var err error
+	if f.Space, err = cells.NewCategorical(tracked); err != nil {
+		return err
+	}
+	f.Counts = cells.NewCounts(f.Space)
+	for _, k := range all {
+		name := []byte(k.name)
+		for range k.n {
+			f.Counts.AddCategory(name)
+		}
+	}
+	f.Counts.Inf, f.Counts.Invalid = infs, c.invalid
+	return nil
+}

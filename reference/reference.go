@@ -1,0 +1,118 @@
+// Package reference freezes what a model's data looked like: the cells of every feature and prediction with the whole
+// reference's counts, and the latency. A reference is immutable, named, and identified by the hash of its canonical bytes
+// (design section 3). It is part of the deterministic core.
+package reference
+
+import (
+	"cmp"
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"math"
+	"slices"
+
+	"github.com/driftd/driftd/cells"
+	"github.com/driftd/driftd/internal/exact"
+	"github.com/driftd/driftd/result"
+)
+
+// DefaultResolution is the number of cut points of a numeric feature up to which all its distinct values are kept.
+const DefaultResolution = 2000
+
+// DefaultMaxCategories is how many categories of a feature are tracked at most.
+const DefaultMaxCategories = 1000
+
+// MinCategoryCount is how often the reference must have seen a category for it to be tracked on its own.
+const MinCategoryCount = 10
+
+// Reference is a frozen baseline of one model. It must not be changed after Build or Decode; its counts are shared.
+type Reference struct {
+	Name       string
+	Model      string // empty: the rows named none
+	Source     string // where the rows came from, for people
+	Start, End int64  // the span [Start, End) of event time in Unix milliseconds; both 0 where the rows have no times
+	Rows       uint64
+	Resolution int
+	Features   []Feature        // by Role, then Name
+	Latency    *cells.Histogram // milliseconds; nil where the rows have none
+}
+
+// Feature is one monitored column of a reference.
+type Feature struct {
+	Name   string
+	Role   result.Role
+	Space  *cells.Space
+	Counts *cells.Counts // of the whole reference, over Space
+	// Deciles are the nine deciles (type 7 of Hyndman and Fan 1996, at integer positions k(m-1)/10), not merged where equal,
+	// each of them a point of Space; none for a categorical feature and where the reference has no values.
+	Deciles    []float64
+	Distinct   uint64 // distinct values, or categories including those in `other`
+	Singletons uint64 // values or categories seen exactly once: N1 of the Good-Turing estimate of what is unseen
+}
+
+// Find returns the feature with this role and name.
+func (r *Reference) Find(role result.Role, name string) (*Feature, bool) {
+	i, ok := slices.BinarySearchFunc(r.Features, Feature{Role: role, Name: name}, compareFeatures) //nolint:exhaustruct_v5 // a search key
+	if !ok {
+		return nil, false
+	}
+	return &r.Features[i], true
+}
+
+func compareFeatures(a, b Feature) int {
+	return cmp.Or(cmp.Compare(a.Role, b.Role), cmp.Compare(a.Name, b.Name))
+}
+
+// Fingerprint returns what identifies the reference: `sha256:` and the hash of Encode.
+func (r *Reference) Fingerprint() string {
+	sum := sha256.Sum256(r.Encode())
+	return "sha256:" + hex.EncodeToString(sum[:])
+}
+
+// Notes says what a person should know about the reference before relying on it; it is empty for an ordinary one.
+func (r *Reference) Notes() []string {
+	var notes []string
+	if r.Rows == 1 {
+		notes = append(notes, "the reference has one row: every verdict will be insufficient; use more rows")
+	}
+	for i := range r.Features {
+		f := &r.Features[i]
+		switch {
+		case f.Counts.N() == 0:
+			notes = append(notes, fmt.Sprintf("%s %q has no values in %d rows: every verdict on it will be insufficient",
+				f.Role, f.Name, r.Rows))
+		case f.Space.Kind() == cells.Categorical && len(f.Space.Categories()) == 0:
+			notes = append(notes, fmt.Sprintf("%s %q has no category seen %d times: all its values are `other`",
+				f.Role, f.Name, MinCategoryCount))
+		}
+	}
+	return notes
+}
+
+// Side describes the reference's side of the feature.
+func (f *Feature) Side() result.Side { return Describe(f.Counts) }
+
+// Describe returns the description of counts that stands in results and analyses. The mean and the standard deviation (ddof 1)
+// come from exact sums and are rounded once; null where they do not exist: no values, one value, or an overflow.
+func Describe(c *cells.Counts) result.Side {
+	s := result.Side{
+		Count: c.N(), Missing: c.Missing, Invalid: c.Invalid, Inf: c.Inf, Mean: nil, Std: nil, Min: nil, Max: nil,
+	}
+	if c.Space().Kind() != cells.Numeric {
+		return s
+	}
+	if mean, ok := exact.Mean(&c.Sum, c.N()); ok {
+		s.Mean = &mean
+	}
+	if _, variance, ok := exact.MeanVariance(&c.Sum, &c.SumSquares, c.N(), 1); ok {
+		std := math.Sqrt(variance)
+		s.Std = &std
+	}
+	if lo, ok := c.Min(); ok {
+		s.Min = &lo
+	}
+	if hi, ok := c.Max(); ok {
+		s.Max = &hi
+	}
+	return s
+}
