@@ -9,7 +9,7 @@ COPY go.mod go.sum ./
 RUN go mod download
 COPY . .
 # Without a version the binary says what debug.ReadBuildInfo knows.
-ARG VERSION=""
+ARG VERSION=dev
 RUN CGO_ENABLED=0 go build -trimpath -ldflags "-s -w -X main.version=${VERSION}" -o /out/driftd ./cmd/driftd && mkdir /out/data
 
 FROM gcr.io/distroless/static-debian12:nonroot

@@ -20,7 +20,7 @@ cleanup() {
 trap cleanup EXIT
 
 go build -o "$work/driftd" ./cmd/driftd
-"$work/driftd" run --data-dir "$work/data" >"$work/log" 2>&1 &
+"$work/driftd" run --data-dir "$work/data" --listen 127.0.0.1:0 >"$work/log" 2>&1 &
 pid=$!
 
 # The daemon writes down where its page is once it listens.
