@@ -1,5 +1,7 @@
 package config
 
+import "github.com/driftd/driftd/detectors"
+
 // The fields' tags are read by the validation and by the generator of the documentation: `min`, `max` and `enum` bound a
 // value (a pipe separates the choices). A field that others inherit from stands before them: decoding follows the order
 // of the fields, not of the file.
@@ -27,7 +29,7 @@ type Config struct {
 
 	// What happens to events of a model that is not under `models`. `auto` counts them with `defaults`, up to
 	// `limits.max_models` models, and shows each as `no_reference` until it has a reference. `reject` accepts the models under
-	// `models` only; all other events are refused with a reason and counted.
+	// `models` only; events of all others become dead letters, with a reason.
 	UnknownModels string `yaml:"unknown_models" enum:"auto|reject"`
 
 	// What holds for every model that does not say otherwise.
@@ -174,10 +176,11 @@ type Limits struct {
 	// The largest single event or label inside a message. A larger one is a dead letter.
 	MaxRecord Bytes `yaml:"max_record" min:"1KiB" max:"64MiB"`
 
-	// Features that one event may have. An event with more is a dead letter.
+	// Named values that one event may have: features, parts of the prediction and segment dimensions together. An event with more
+	// is a dead letter.
 	MaxFeatures int `yaml:"max_features" min:"1" max:"100000"`
 
-	// Models that are counted without an entry under `models`. Events of further ones are refused with a reason and counted.
+	// Models that are counted without an entry under `models`. Events of further ones become dead letters, with a reason.
 	MaxModels int `yaml:"max_models" min:"1" max:"100000"`
 
 	// Versions of a model that have results of their own. Further ones are counted together as `other`.
@@ -213,7 +216,7 @@ type Defaults struct {
 	Resolution int `yaml:"resolution" min:"10" max:"1000000"`
 
 	// How features are judged.
-	Detectors Detectors `yaml:"detectors"`
+	Detectors detectors.Config `yaml:"detectors"`
 }
 
 // Window is one kind of window.
@@ -245,7 +248,7 @@ type Model struct {
 	WatermarkDelay Duration `yaml:"watermark_delay" min:"0s" max:"30d"`
 
 	// Replaces `defaults.detectors`, key by key.
-	Detectors Detectors `yaml:"detectors"`
+	Detectors detectors.Config `yaml:"detectors"`
 
 	// Settings by the name of a feature or of a part of the prediction.
 	Features map[string]Feature `yaml:"features" key:"feature"`
@@ -258,7 +261,7 @@ type Feature struct {
 	Role string `yaml:"role" enum:"feature|prediction"`
 
 	// Replaces the model's `detectors`, key by key.
-	Detectors Detectors `yaml:"detectors"`
+	Detectors detectors.Config `yaml:"detectors"`
 
 	// `true` neither judges nor shows the feature; it is still counted.
 	Ignore bool `yaml:"ignore"`

@@ -125,7 +125,7 @@ func TestExample(t *testing.T) {
 	if diff := cmp.Diff(config.Default(), c); diff != "" {
 		t.Errorf("the example is not Default() (-want +got):\n%s", diff)
 	}
-	for _, key := range keys(reflect.TypeOf(config.Config{}), map[string]bool{}) {
+	for _, key := range keys(reflect.TypeFor[config.Config](), map[string]bool{}) {
 		if !strings.Contains(string(data), key+":") {
 			t.Errorf("the example does not show the key %s", key)
 		}

@@ -141,7 +141,7 @@ func (d *document) decode(node ast.Node, path string, v reflect.Value) {
 	if !ok || node == nil {
 		return
 	}
-	if text, ok := v.Addr().Interface().(encoding.TextUnmarshaler); ok {
+	if text, ok := reflect.TypeAssert[encoding.TextUnmarshaler](v.Addr()); ok {
 		d.decodeText(node, at, path, text)
 		return
 	}
@@ -182,7 +182,7 @@ func (d *document) decodeStruct(node ast.Node, path string, v reflect.Value) {
 		}
 		field := v.FieldByIndex(f.Index)
 		p := d.enter(path, e)
-		parent, inherits := v.Addr().Interface().(inheritor)
+		parent, inherits := reflect.TypeAssert[inheritor](v.Addr())
 		if field.Kind() != reflect.Map || !inherits {
 			d.decode(e.value, p, field)
 			continue

@@ -5,6 +5,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/driftd/driftd/detectors"
 	"github.com/driftd/driftd/event"
 	"github.com/driftd/driftd/result"
 )
@@ -36,7 +37,7 @@ func Default() *Config {
 			Lateness:       Duration(time.Hour),
 			WatermarkDelay: Duration(30 * time.Second),
 			Resolution:     2000,
-			Detectors:      defaultDetectors(),
+			Detectors:      detectors.Default(),
 		},
 		Models: map[string]Model{},
 		Log:    Log{Level: "info", Format: "text"},

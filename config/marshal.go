@@ -61,7 +61,7 @@ func sortedKeys(v reflect.Value) []string {
 
 // scalarText returns the text of a value that fits a line.
 func scalarText(v reflect.Value) string {
-	if text, ok := v.Interface().(encoding.TextMarshaler); ok {
+	if text, ok := reflect.TypeAssert[encoding.TextMarshaler](v); ok {
 		data, err := text.MarshalText()
 		if err != nil {
 			panic("BUG: config: a unit that cannot be written: " + err.Error())

@@ -21,7 +21,7 @@ func unknownKey(key string, known []string) string {
 	if best != "" {
 		return fmt.Sprintf("is not a known key; did you mean %s?", best)
 	}
-	return fmt.Sprintf("is not a known key; known here are %s", list(known, "and"))
+	return "is not a known key; known here are " + list(known, "and")
 }
 
 // edits returns the Levenshtein distance of two short texts.

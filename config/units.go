@@ -1,6 +1,7 @@
 package config
 
 import (
+	"errors"
 	"fmt"
 	"math"
 	"strconv"
@@ -22,7 +23,7 @@ const (
 func ParseDuration(text string) (Duration, error) {
 	rest, sign := strings.CutPrefix(text, "-")
 	if rest == "" {
-		return 0, fmt.Errorf("must be a duration such as 90s, 1h30m or 7d")
+		return 0, errDuration
 	}
 	total := Duration(0)
 	for rest != "" {
@@ -31,7 +32,7 @@ func ParseDuration(text string) (Duration, error) {
 			return 0, fmt.Errorf("must be a duration with a unit (ms, s, m, h, d or w), such as %ss or %sh", rest, rest)
 		}
 		if digits == 0 {
-			return 0, fmt.Errorf("must be a duration such as 90s, 1h30m or 7d")
+			return 0, errDuration
 		}
 		end := digits + strings.IndexFunc(rest[digits:]+"0", func(r rune) bool { return r == '.' || (r >= '0' && r <= '9') })
 		part, err := parsePart(rest[:digits], rest[digits:end])
@@ -49,7 +50,10 @@ func ParseDuration(text string) (Duration, error) {
 	return total, nil
 }
 
-var errDurationRange = fmt.Errorf("must be a duration below 292 years")
+var (
+	errDuration      = errors.New("must be a duration such as 90s, 1h30m or 7d")
+	errDurationRange = errors.New("must be a duration below 292 years")
+)
 
 // parsePart reads one number with its unit.
 func parsePart(number, unit string) (Duration, error) {
@@ -68,7 +72,7 @@ func parsePart(number, unit string) (Duration, error) {
 	case err == nil && Duration(part) <= math.MaxInt64/scale:
 		return Duration(part) * scale, nil
 	case strings.Count(number, ".") > 1 || number == ".":
-		return 0, fmt.Errorf("must be a duration such as 90s, 1h30m or 7d")
+		return 0, errDuration
 	default:
 		return 0, errDurationRange
 	}
@@ -155,7 +159,7 @@ func ParseBytes(text string) (Bytes, error) {
 		number, unit = text[:end], strings.TrimPrefix(text[end:], " ")
 	}
 	if number == "" || strings.HasPrefix(unit, ".") {
-		return 0, fmt.Errorf("must be a size in whole units such as 8MiB, 512KiB or 1GB")
+		return 0, errors.New("must be a size in whole units such as 8MiB, 512KiB or 1GB")
 	}
 	scale := Bytes(1)
 	if unit != "" && unit != "B" {
@@ -171,7 +175,7 @@ func ParseBytes(text string) (Bytes, error) {
 	}
 	n, err := strconv.ParseInt(number, 10, 64)
 	if err != nil || Bytes(n) > math.MaxInt64/scale {
-		return 0, fmt.Errorf("must be a size below 8388608TiB")
+		return 0, errors.New("must be a size below 8388608TiB")
 	}
 	return Bytes(n) * scale, nil
 }

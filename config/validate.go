@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 )
 
 // checker applies the rules to a decoded Config. Rules are written once, for a Config with and without a file.
@@ -138,6 +139,9 @@ func parseBound(v reflect.Value, bound string) (int64, error) {
 // checkSizes applies the rules about sizes that must fit into each other.
 func (k *checker) checkSizes() {
 	l, n := &k.c.Limits, &k.c.NATS
+	if l.FutureTolerance%Duration(time.Millisecond) != 0 {
+		k.fail("limits.future_tolerance", nil, "must be whole milliseconds, got %s", l.FutureTolerance)
+	}
 	if l.MaxRecord > l.MaxMessage {
 		k.fail("limits.max_record", []string{"limits.max_message"},
 			"must not be larger than limits.max_message (%s), got %s: a message holds at least one record", l.MaxMessage, l.MaxRecord)

@@ -1,6 +1,7 @@
 package config
 
 import (
+	"errors"
 	"fmt"
 	"maps"
 	"reflect"
@@ -9,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/driftd/driftd/detectors"
 	"github.com/driftd/driftd/result"
 )
 
@@ -21,16 +23,19 @@ const (
 	maxNameSize = 256 // bytes of any name but a model's
 )
 
+// fingerprintPrefix tells a fingerprint from a name: no name has a colon.
+const fingerprintPrefix = "sha256:"
+
 var (
 	modelName     = regexp.MustCompile(`^[A-Za-z0-9_-]{1,128}$`)
 	referenceName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9_.-]{0,127}$`)
-	fingerprint   = regexp.MustCompile(`^sha256:[0-9a-f]{64}$`)
+	fingerprint   = regexp.MustCompile(`^` + fingerprintPrefix + `[0-9a-f]{64}$`)
 )
 
 // timing is what defaults and models have in common about time.
 type timing struct {
-	windows []Window
-	pane    Duration
+	windows               []Window
+	pane, lateness, delay Duration
 }
 
 // checkModels applies the rules about defaults, models and features. What a model only inherits is reported where it is
@@ -39,7 +44,7 @@ func (k *checker) checkModels() {
 	d := &k.c.Defaults
 	inherited := slices.Concat(
 		bounds("defaults", reflect.ValueOf(*d), "detectors"),
-		k.timing("defaults", timing{d.Windows, d.Pane}), detectorRules("defaults.detectors", d.Detectors))
+		k.timing("defaults", timing{d.Windows, d.Pane, d.Lateness, d.WatermarkDelay}), detectorRules("defaults.detectors", d.Detectors))
 	for _, f := range inherited {
 		k.report(f)
 	}
@@ -59,7 +64,7 @@ func (k *checker) checkModel(name string, m Model, inherited []finding) {
 	}
 	own := slices.Concat(
 		bounds(path, reflect.ValueOf(m), "detectors", "features"),
-		k.timing(path, timing{m.Windows, m.Pane}), detectorRules(path+".detectors", m.Detectors))
+		k.timing(path, timing{m.Windows, m.Pane, m.Lateness, m.WatermarkDelay}), detectorRules(path+".detectors", m.Detectors))
 	k.reportOwn("defaults", inherited, path, own)
 	for _, feature := range slices.Sorted(maps.Keys(m.Features)) {
 		f := m.Features[feature]
@@ -112,6 +117,14 @@ func (k *checker) timing(path string, t timing) []finding {
 		add(path+".windows", "must list at least one window, such as {size: 1h}")
 	case n > maxWindows:
 		add(path+".windows", "must list at most %d windows, got %d", maxWindows, n)
+	}
+	for _, d := range []struct {
+		name  string
+		value Duration
+	}{{"pane", t.pane}, {"lateness", t.lateness}, {"watermark_delay", t.delay}} {
+		if d.value%Duration(time.Millisecond) != 0 {
+			out = append(out, finding{path: path + "." + d.name, message: fmt.Sprintf("must be whole milliseconds, got %s", d.value)})
+		}
 	}
 	seen := map[Duration]int{}
 	for i, w := range t.windows {
@@ -176,9 +189,29 @@ func (k *checker) checkRetention() {
 }
 
 // detectorRules applies the rules of package detectors.
-func detectorRules(path string, c Detectors) []finding {
-	if err := c.Validate(); err != nil {
-		return []finding{{path: path, message: err.Error()}}
+func detectorRules(path string, c detectors.Config) []finding {
+	err := c.Validate()
+	if err == nil {
+		return nil
 	}
-	return nil
+	all := []error{err}
+	var joined interface{ Unwrap() []error }
+	if errors.As(err, &joined) {
+		all = joined.Unwrap()
+	}
+	var out []finding
+	for _, err := range all {
+		f := finding{path: path, message: err.Error()}
+		if setting, ok := errors.AsType[*detectors.ConfigError](err); ok {
+			f.path, f.message = joinKey(path, setting.Path), setting.Message
+			switch setting.Path { // these two are held against another setting: say so
+			case "drift":
+				f.also, f.message = []string{path + ".warning"}, fmt.Sprintf("%s (warning is %v)", f.message, c.Warning)
+			case "rate_drift":
+				f.also, f.message = []string{path + ".rate_warning"}, fmt.Sprintf("%s (rate_warning is %v)", f.message, c.RateWarning)
+			}
+		}
+		out = append(out, f)
+	}
+	return out
 }

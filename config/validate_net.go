@@ -18,7 +18,7 @@ var hostName = regexp.MustCompile(`^[A-Za-z0-9]([A-Za-z0-9_.-]*[A-Za-z0-9])?$`)
 func (k *checker) checkNATS() {
 	n := &k.c.NATS
 	if n.URL != "" {
-		for _, u := range strings.Split(n.URL, ",") {
+		for u := range strings.SplitSeq(n.URL, ",") {
 			k.checkURL(strings.TrimSpace(u))
 		}
 	}
