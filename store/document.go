@@ -4,9 +4,11 @@ import (
 	"bytes"
 	"crypto/sha256"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"math"
 	"strconv"
+	"strings"
 
 	"github.com/driftd/driftd/result"
 )
@@ -88,45 +90,19 @@ func (s *Store) parse(d Document) (*parsed, error) {
 	if len(d.Data) > maxDocument {
 		return nil, malformed("%d bytes, at most %d are taken", len(d.Data), maxDocument)
 	}
-	var doc struct {
-		head
-		Features json.RawMessage `json:"features"` // a number in a summary, an array in a feature document
-	}
-	if err := json.Unmarshal(d.Data, &doc); err != nil {
-		return nil, malformed("reading JSON: %v", err)
-	}
-	p := &parsed{id: d.ID, head: doc.head, part: summaryPart, sum: sha256.Sum256(d.Data), encoding: encodingPlain, data: d.Data}
-	if err := checkHead(&p.head); err != nil {
-		return nil, malformed("%v", err)
-	}
-	want := p.head.ResultID
-	switch p.head.Type {
-	case typeSummary:
-		var sum result.Summary
-		if err := json.Unmarshal(d.Data, &sum); err != nil {
-			return nil, malformed("reading summary: %v", err)
-		}
-		if sum.Parts < 0 || sum.Features < 0 || sum.Counts.Events > math.MaxInt64 {
-			return nil, malformed("a count is out of range: parts %d, features %d, events %d", sum.Parts, sum.Features, sum.Counts.Events)
-		}
-		reasons, err := json.Marshal(sum.Reasons)
-		if err != nil {
-			return nil, malformed("writing reasons: %v", err)
-		}
-		p.summary, p.reasons = &sum, string(reasons)
-	case typeFeatures:
-		p.part = p.head.Part
-		want += "." + strconv.Itoa(p.part)
-		if p.part < 0 || p.part > maxPart {
-			return nil, malformed("part %d is out of range", p.part)
-		}
-		var err error
-		if p.features, err = parseFeatures(d.Data, doc.Features); err != nil {
+	p := &parsed{id: d.ID, part: summaryPart, sum: sha256.Sum256(d.Data), encoding: encodingPlain, data: d.Data}
+	want := ""
+	// The id tells a summary from features before the bytes are read, so that they are decoded once.
+	if strings.Contains(d.ID, ".") {
+		if err := s.parseFeatureDoc(p, d.Data); err != nil {
 			return nil, malformed("%v", err)
 		}
-		p.encoding, p.data = encodingZstd, s.enc.EncodeAll(d.Data, make([]byte, 0, len(d.Data)/4+64))
-	default:
-		return nil, malformed("type %q is neither %q nor %q", p.head.Type, typeSummary, typeFeatures)
+		want = p.head.ResultID + "." + strconv.Itoa(p.part)
+	} else {
+		if err := parseSummary(p, d.Data); err != nil {
+			return nil, malformed("%v", err)
+		}
+		want = p.head.ResultID
 	}
 	if d.ID != want {
 		return nil, malformed("its content says that it is %q", want)
@@ -134,12 +110,79 @@ func (s *Store) parse(d Document) (*parsed, error) {
 	return p, nil
 }
 
-func checkHead(h *head) error {
+func parseSummary(p *parsed, data []byte) error {
+	var sum result.Summary
+	if err := json.Unmarshal(data, &sum); err != nil {
+		return fmt.Errorf("reading summary: %w", err)
+	}
+	p.head = head{Schema: sum.Schema, Type: sum.Type, ResultID: sum.ResultID, Key: sum.Key, Window: sum.Window, Revision: sum.Revision}
+	if err := p.head.check(typeSummary); err != nil {
+		return err
+	}
+	if sum.Parts < 0 || sum.Features < 0 || sum.Counts.Events > math.MaxInt64 {
+		return fmt.Errorf("a count is out of range: parts %d, features %d, events %d", sum.Parts, sum.Features, sum.Counts.Events)
+	}
+	reasons, err := json.Marshal(sum.Reasons)
+	if err != nil {
+		return fmt.Errorf("writing reasons: %w", err)
+	}
+	p.summary, p.reasons = &sum, string(reasons)
+	return nil
+}
+
+func (s *Store) parseFeatureDoc(p *parsed, data []byte) error {
+	var doc struct {
+		head
+		Features []leanFeature `json:"features"`
+	}
+	if err := json.Unmarshal(data, &doc); err != nil {
+		return fmt.Errorf("reading features: %w", err)
+	}
+	p.head, p.part = doc.head, doc.head.Part
+	if err := p.head.check(typeFeatures); err != nil {
+		return err
+	}
+	if p.part < 0 || p.part > maxPart {
+		return fmt.Errorf("part %d is out of range", p.part)
+	}
+	spans := arrayElements(data, "features")
+	if len(spans) != len(doc.Features) {
+		return errors.New(`the array "features" is not found in it, or is there twice`)
+	}
+	type name struct {
+		role result.Role
+		name string
+	}
+	seen := make(map[name]bool, len(spans))
+	p.features = make([]parsedFeature, len(spans))
+	for i := range doc.Features {
+		f := &doc.Features[i]
+		switch {
+		case f.Feature == "" || f.Verdict == "":
+			return fmt.Errorf("feature %d has no name or no verdict", i)
+		case f.Role != result.RoleFeature && f.Role != result.RolePrediction:
+			return fmt.Errorf("feature %q has the unknown role %q", f.Feature, f.Role)
+		case max(f.Current.Count, f.Current.Missing, f.Current.Invalid, f.Current.Inf, f.NMin) > math.MaxInt64:
+			return fmt.Errorf("feature %q has a count out of range", f.Feature)
+		case seen[name{f.Role, f.Feature}]:
+			return fmt.Errorf("feature %q is there twice", f.Feature)
+		}
+		seen[name{f.Role, f.Feature}] = true
+		p.features[i] = parsedFeature{feature: *f, pos: spans[i].pos, size: spans[i].size}
+	}
+	p.encoding, p.data = encodingZstd, s.enc.EncodeAll(data, make([]byte, 0, len(data)/4+64))
+	return nil
+}
+
+// check says what is wrong with a document's head.
+func (h *head) check(kind string) error {
 	switch {
 	case h.Schema != result.SchemaVersion:
 		return fmt.Errorf("schema %d, this driftd knows %d", h.Schema, result.SchemaVersion)
+	case h.Type != kind:
+		return fmt.Errorf("type %q, by its id it should be %q", h.Type, kind)
 	case h.ResultID == "":
-		return fmt.Errorf("no result_id")
+		return errors.New("no result_id")
 	case h.Key.Model == "" || h.Key.Version == "" || h.Key.Segment == "":
 		return fmt.Errorf("key %+v has an empty part", h.Key)
 	case h.Window.Size <= 0 || h.Window.End <= h.Window.Start:
@@ -148,47 +191,6 @@ func checkHead(h *head) error {
 		return fmt.Errorf("revision %d is negative", h.Revision)
 	}
 	return nil
-}
-
-// parseFeatures reads the features of a document and finds the bytes of each in it.
-func parseFeatures(data []byte, raw json.RawMessage) ([]parsedFeature, error) {
-	var each []json.RawMessage
-	if err := json.Unmarshal(raw, &each); err != nil {
-		return nil, fmt.Errorf("reading features: %w", err)
-	}
-	type name struct {
-		role result.Role
-		name string
-	}
-	seen := make(map[name]bool, len(each))
-	out := make([]parsedFeature, len(each))
-	at := 0
-	for i, b := range each {
-		p := &out[i]
-		if err := json.Unmarshal(b, &p.feature); err != nil {
-			return nil, fmt.Errorf("reading feature %d: %w", i, err)
-		}
-		f := &p.feature
-		switch {
-		case f.Feature == "" || f.Verdict == "":
-			return nil, fmt.Errorf("feature %d has no name or no verdict", i)
-		case f.Role != result.RoleFeature && f.Role != result.RolePrediction:
-			return nil, fmt.Errorf("feature %q has the unknown role %q", f.Feature, f.Role)
-		case max(f.Current.Count, f.Current.Missing, f.Current.Invalid, f.Current.Inf, f.NMin) > math.MaxInt64:
-			return nil, fmt.Errorf("feature %q has a count out of range", f.Feature)
-		case seen[name{f.Role, f.Feature}]:
-			return nil, fmt.Errorf("feature %q is there twice", f.Feature)
-		}
-		seen[name{f.Role, f.Feature}] = true
-		// A RawMessage is a verbatim copy, so the first occurrence after the feature before is it, or equal bytes.
-		off := bytes.Index(data[at:], b)
-		if off < 0 {
-			return nil, fmt.Errorf("feature %q is not found in its document", f.Feature)
-		}
-		p.pos, p.size = at+off, len(b)
-		at = p.pos + p.size
-	}
-	return out, nil
 }
 
 // decode returns the committed bytes of a stored document and checks them against their hash.
@@ -204,7 +206,7 @@ func (s *Store) decode(encoding int, data, sum []byte) ([]byte, error) {
 		return nil, s.damaged(fmt.Errorf("a document has encoding %d", encoding))
 	}
 	if got := sha256.Sum256(data); !bytes.Equal(got[:], sum) {
-		return nil, s.damaged(fmt.Errorf("a document's bytes do not have the hash they were stored with"))
+		return nil, s.damaged(errors.New("a document's bytes do not have the hash they were stored with"))
 	}
 	return data, nil
 }
