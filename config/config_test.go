@@ -328,3 +328,73 @@ func TestLeaksNoSecret(t *testing.T) {
 		}
 	}
 }
+
+// TestValidate: the rules hold without a file too, and say a mistake that models only inherit once.
+func TestValidate(t *testing.T) {
+	c := config.Default()
+	c.Models["a"], c.Models["b"] = c.Model("a"), c.Model("b")
+	c.Log.Level = "loud"
+	c.Defaults.Lateness = -1
+	for name, m := range c.Models {
+		m.Lateness = -1
+		c.Models[name] = m
+	}
+	m := c.Models["b"]
+	m.Pane = config.Duration(7 * 60e9)
+	c.Models["b"] = m
+	err := c.Validate()
+	var all config.Errors
+	if !errors.As(err, &all) {
+		t.Fatalf("Validate: %v", err)
+	}
+	var got []string
+	for _, e := range all {
+		got = append(got, e.Error())
+	}
+	want := []string{
+		"defaults.lateness: must be between 0s and 366d, got -1ns",
+		"defaults.lateness: must be whole milliseconds, got -1ns",
+		`log.level: must be debug, info, warn or error, got "loud"`,
+		"models.b.pane: must divide 15 minutes (such as 1m, 5m or 15m), got 7m",
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("errors (-want +got):\n%s", diff)
+	}
+	var one config.Error
+	if !errors.As(err, &one) || one.Path != "defaults.lateness" {
+		t.Errorf("errors.As finds %+v, want the first mistake", one)
+	}
+}
+
+// TestDetail: the caret stands below its character, also behind tabs and characters of several bytes.
+func TestDetail(t *testing.T) {
+	e := config.Error{File: "f.yaml", Line: 12, Col: 5, Path: "a", Message: "is bad", Source: "\té: x"}
+	if got, want := e.Detail(), "f.yaml:12:5: a: is bad\n   12 | \té: x\n      | \t   ^"; got != want {
+		t.Errorf("Detail:\n%s\nwant:\n%s", got, want)
+	}
+	_, err := config.Parse("f.yaml", []byte("models:\r\n  \"é\": {pane: 1}\r\n"))
+	if got, want := err.Error(), "f.yaml:2:15: "; !strings.Contains(got, want) || strings.Contains(got, "\r") {
+		t.Errorf("%q, want it to hold %q and no carriage return", got, want)
+	}
+}
+
+// TestFiles: every setting that names a file is made absolute by Load.
+func TestFiles(t *testing.T) {
+	var text strings.Builder
+	text.WriteString("web: {config_file: f}\nnats: {url: 'nats://h', tls: {ca_file: f, cert_file: f, key_file: f}, ")
+	for _, way := range []string{"credentials_file: f", "nkey_file: f", "user: u, password_file: f", "token_file: f"} {
+		path := filepath.Join(t.TempDir(), "driftd.yaml")
+		if err := os.WriteFile(path, []byte(text.String()+way+"}\n"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		c, err := config.Load(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, line := range strings.Split(string(c.Marshal()), "\n") {
+			if key, value, _ := strings.Cut(strings.TrimSpace(line), ": "); strings.HasSuffix(key, "_file") && value == "f" {
+				t.Errorf("%s is still relative", key)
+			}
+		}
+	}
+}
