@@ -4,7 +4,6 @@ import (
 	"math"
 
 	"github.com/driftd/driftd/cells"
-	"github.com/driftd/driftd/internal/exact"
 	"github.com/driftd/driftd/reference"
 	"github.com/driftd/driftd/result"
 )
@@ -19,11 +18,11 @@ func Evaluate(f *reference.Feature, cur *cells.Counts, cfg Config) result.Featur
 	kind := f.Space.Kind()
 	out := result.Feature{
 		Feature: f.Name, Role: f.Role, Kind: kind.String(),
-		Reference: Describe(in.Ref), Current: Describe(in.Cur),
+		Reference: describe(in.Ref), Current: describe(in.Cur),
 		Statistics: map[string]result.Stat{}, Bins: in.Bins, QValue: nil,
 		NMin: MinimumN(occupiedBins(in.RefBins), in.M(), cfg.Warning),
 		Thresholds: result.Thresholds{
-			Statistic: gate, Warning: cfg.Warning, Drift: cfg.Drift, RateWarning: cfg.RateWarning, RateDrift: cfg.RateDrift,
+			Statistic: gate, Warning: cfg.Warning, Drift: cfg.Drift, Q: cfg.Q, RateWarning: cfg.RateWarning, RateDrift: cfg.RateDrift,
 		},
 		Verdict: result.Insufficient, Reasons: []string{},
 	}
@@ -41,33 +40,13 @@ func Evaluate(f *reference.Feature, cur *cells.Counts, cfg Config) result.Featur
 	return out
 }
 
-// Describe summarises the counts of one side. Mean and standard deviation (n-1) come from exact sums; they, the extremes and the
-// median are null where they do not exist: no values, a categorical feature, one value (std), an overflow, a range that
-// subtraction made unknown.
-func Describe(c *cells.Counts) result.Side {
-	side := result.Side{
-		Count: c.N(), Missing: c.Missing, Invalid: c.Invalid, Inf: c.Inf,
-		Mean: nil, Std: nil, Min: nil, Max: nil, Median: nil,
+// describe is the reference package's description with the median, which costs a walk over the cells.
+func describe(c *cells.Counts) result.Side {
+	side := reference.Describe(c)
+	if median, _, _, ok := c.Quantile(0.5); ok && !math.IsNaN(median) && !math.IsInf(median, 0) {
+		side.Median = &median
 	}
-	if c.Space().Kind() != cells.Numeric {
-		return side
-	}
-	side.Mean = number(exact.Mean(&c.Sum, c.N()))
-	if _, variance, ok := exact.MeanVariance(&c.Sum, &c.SumSquares, c.N(), 1); ok {
-		side.Std = number(math.Sqrt(variance), true)
-	}
-	side.Min, side.Max = number(c.Min()), number(c.Max())
-	median, _, _, ok := c.Quantile(0.5)
-	side.Median = number(median, ok)
 	return side
-}
-
-// number returns a number that exists, or nil.
-func number(x float64, ok bool) *float64 {
-	if !ok || math.IsNaN(x) || math.IsInf(x, 0) {
-		return nil
-	}
-	return &x
 }
 
 // effectVerdict says what an effect of this size is, before chance is considered.
