@@ -15,7 +15,7 @@ help: ## list these targets
 build: ## build bin/driftd, one static binary
 	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '$(LDFLAGS)' -o bin/driftd ./cmd/driftd
 
-test: ## run every test; builds the real servers that the tests start (under 10 minutes on two cores)
+test: ## run every test, against the real broker and store (under 10 minutes on two cores)
 	scripts/test.sh
 
 race: ## run every test under the race detector, in random order
