@@ -128,8 +128,8 @@ func TestControlRefused(t *testing.T) {
 	}
 }
 
-// FuzzDecodeControl checks that no bytes panic, and that what is accepted survives encoding.
-func FuzzDecodeControl(f *testing.F) {
+// FuzzControl checks that no bytes panic, and that what is accepted survives encoding.
+func FuzzControl(f *testing.F) {
 	for text := range goodControls() {
 		f.Add([]byte(text))
 	}

@@ -8,7 +8,7 @@ type Limits struct {
 	MaxRecord int // bytes of one record; default 1 MiB
 	MaxDepth  int // objects and arrays inside one another, the record itself included; default 64
 	MaxFields int // named values of one record: prediction parts, features and segment dimensions together; default 5,000
-	MaxName   int // bytes of a flattened name, of a version and of a segment value; default 256
+	MaxName   int // bytes of a flattened name (`prediction.score.<class>` is one), of a version and of a segment value; default 256
 }
 
 // DefaultLimits returns the limits of design section 5, which are also those of the JSON Schemas in docs/schema.

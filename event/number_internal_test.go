@@ -39,7 +39,7 @@ func TestNumberEqualsStrconv(t *testing.T) {
 		}
 		return string(b)
 	}
-	n := 300_000
+	n := 150_000
 	if testing.Short() {
 		n = 30_000
 	}

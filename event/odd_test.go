@@ -21,7 +21,9 @@ type odd struct {
 func feature(literal string) string { return `{"model":"m","features":{"x":` + literal + `}}` }
 
 // number says what feature(literal) becomes for a number; bits are those of the nearest float64.
-func number(literal string, bits uint64) string { return fmt.Sprintf(`"x"=number %s %x`, literal, bits) }
+func number(literal string, bits uint64) string {
+	return fmt.Sprintf(`"x"=number %s %x`, literal, bits)
+}
 
 // oddInputs are the kinds of odd input that the survey of JSON libraries tried (duplicate keys to long fractions), and
 // those that a user must not lose anything by. Bits of float64 are from IEEE 754's definition: 2^53 is 4340000000000000,

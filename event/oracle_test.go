@@ -155,8 +155,11 @@ func (o *oracle) syntax(i int) (end, bad int, reason string) {
 		for n < len(text) && text[n] == ' ' && o.msg[i+n] != ' ' {
 			n++ // the rest of a NaN that is an element of the array
 		}
-		if deep < n {
+		switch {
+		case deep < n:
 			return 0, i + deep, "limits"
+		case leadingZero.Match(text): // encoding/json takes 01 for 0 and the start of something else
+			return 0, i + n, "malformed"
 		}
 		return i + n, 0, ""
 	}
@@ -175,6 +178,8 @@ func (o *oracle) syntax(i int) (end, bad int, reason string) {
 	}
 	return 0, i + low, "malformed"
 }
+
+var leadingZero = regexp.MustCompile(`^-?0[0-9]`)
 
 // viable reports whether a valid value could start with b.
 func viable(b []byte) bool {
