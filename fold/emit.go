@@ -1,0 +1,256 @@
+package fold
+
+import (
+	"encoding/json"
+	"fmt"
+	"maps"
+	"math"
+	"slices"
+
+	"github.com/driftd/driftd/cells"
+	"github.com/driftd/driftd/detectors"
+	"github.com/driftd/driftd/event"
+	"github.com/driftd/driftd/reference"
+	"github.com/driftd/driftd/result"
+	"github.com/driftd/driftd/window"
+)
+
+// docBytes is how large a feature document may become before the next one is begun.
+const docBytes = 480 << 10
+
+// view is what a result is about: all versions of a window together, or one of them.
+type view struct {
+	version  string
+	panes    []*window.Pane
+	wanted   bool // false: an unchanged version of a revision, needed for the sum only
+	features []result.Feature
+}
+
+// emit computes a due window's results: all versions together first, then each in the order of its name. A revision holds
+// all versions together and those that changed.
+func (p *Partition) emit(s *source, w *window.Status, out *Output) {
+	panes := s.In(w.ID)
+	config := s.configs[s.EpochOf(w.ID).ID]
+	ref := s.binders[w.ID.Fingerprint].ref
+	views := []*view{{version: result.All, panes: panes, wanted: true, features: nil}}
+	for _, pane := range panes {
+		v := pane.Key.Version
+		if v == "" {
+			continue
+		}
+		if views[len(views)-1].version != v {
+			_, changed := slices.BinarySearch(w.Changed, v)
+			views = append(views, &view{version: v, panes: nil, wanted: w.Emitted == 0 || changed, features: nil})
+		}
+		last := views[len(views)-1]
+		last.panes = append(last.panes, pane)
+	}
+	if ref != nil {
+		evaluate(ref, config, views)
+	}
+	for _, v := range views {
+		if v.wanted {
+			sum := p.write(s.Model, w, config, ref, v, out)
+			for _, t := range s.book.Step(sum, v.features, config.Rules) {
+				p.stats.Transitions++
+				out.doc(result.Doc{ID: t.ID, Kind: result.KindTransition, Model: s.Model, Data: encode(t)})
+			}
+		}
+	}
+	if p.stats.Results++; w.Emitted > 0 {
+		p.stats.Revisions++
+	}
+	out.Results++
+	s.Emitted(w)
+	p.store.touchSource(s.Model)
+}
+
+// evaluate computes the features of every view. views[0] is the sum of the others; with a single version it is that version.
+func evaluate(ref *reference.Reference, config ModelConfig, views []*view) {
+	for i := range ref.Features {
+		f := &ref.Features[i]
+		fc := config.Features[f.Name]
+		if f.Role == result.RolePrediction {
+			fc = config.Predictions[f.Name]
+		}
+		if fc.Ignore {
+			continue
+		}
+		d := config.Detectors
+		if fc.Detectors != nil {
+			d = *fc.Detectors
+		}
+		all := cells.NewCounts(f.Space)
+		for _, v := range views[1:] {
+			c := cells.NewCounts(f.Space)
+			for _, pane := range v.panes {
+				merge(c, pane.Features[i])
+			}
+			merge(all, c)
+			if v.wanted {
+				v.features = append(v.features, detectors.Evaluate(f, c, d))
+			}
+		}
+		views[0].features = append(views[0].features, detectors.Evaluate(f, all, d))
+	}
+}
+
+// merge adds counts over the same space; panes of one fingerprint always are.
+func merge(into, c *cells.Counts) {
+	if err := into.Merge(c); err != nil {
+		panic(fmt.Sprintf("BUG: panes of one reference that do not add: %v", err))
+	}
+}
+
+// write serialises a view's documents: the summary, then its features in as many parts as they need.
+func (p *Partition) write(model string, w *window.Status, config ModelConfig, ref *reference.Reference, v *view, out *Output) *result.Summary {
+	sum := p.summary(model, w, config, ref, v)
+	var parts [][]byte
+	for i, features := range cut(v.features) {
+		parts = append(parts, encode(result.FeatureDoc{
+			Schema: result.SchemaVersion, Type: "features", ResultID: sum.ResultID, Part: i, Key: sum.Key, Window: sum.Window,
+			Revision: sum.Revision, Features: features,
+		}))
+	}
+	sum.Parts = len(parts)
+	p.stats.Verdicts[sum.Verdict]++
+	out.doc(result.Doc{ID: sum.ResultID, Kind: result.KindResult, Model: model, Data: encode(sum)})
+	for i, data := range parts {
+		out.doc(result.Doc{ID: fmt.Sprintf("%s.%d", sum.ResultID, i), Kind: result.KindResult, Model: model, Data: data})
+	}
+	return &sum
+}
+
+// cut divides features into runs whose documents stay below a message's size.
+func cut(fs []result.Feature) [][]result.Feature {
+	var out [][]result.Feature
+	size := docBytes
+	for i := range fs {
+		n := len(encode(fs[i]))
+		if size += n; size > docBytes {
+			out, size = append(out, fs[i:i:len(fs)]), n
+		}
+		out[len(out)-1] = out[len(out)-1][:len(out[len(out)-1])+1]
+	}
+	return out
+}
+
+func encode(v any) []byte {
+	data, err := json.Marshal(v)
+	if err != nil {
+		panic(fmt.Sprintf("BUG: a result that cannot be encoded: %v", err)) // e.g. a NaN that a detector let through
+	}
+	return data
+}
+
+// summary computes what a view says beside its features, and judges them.
+func (p *Partition) summary(model string, w *window.Status, config ModelConfig, ref *reference.Reference, v *view) result.Summary {
+	tally, status, latency := window.Tally{}, map[string]uint64{}, cells.NewHistogram()
+	for _, pane := range v.panes {
+		tally.Add(&pane.Tally)
+		for s, n := range pane.Status {
+			status[s] += n
+		}
+		if err := latency.Merge(pane.Latency); err != nil {
+			panic(fmt.Sprintf("BUG: latencies that do not add: %v", err))
+		}
+	}
+	key := result.Key{Model: model, Version: v.version, Segment: result.All}
+	win := result.Window{Start: w.ID.Start(), End: w.ID.End, Size: w.ID.Size}
+	sum := result.Summary{
+		Schema: result.SchemaVersion, Type: "summary", ResultID: result.ID(key, win, w.ID.Fingerprint, w.Emitted),
+		Key: key, Window: win, Revision: w.Emitted, Complete: tally.Lost == 0, Lost: tally.Lost, Ref: nil, Counts: counts(&tally),
+		ThroughputHz: float64(tally.Events) / (float64(w.ID.Size) / 1000), Errors: tally.Errors, Status: status,
+		Latency: describe(latency, tally.LatencyInvalid, ref), Features: len(v.features), Parts: 0, DriftShare: nil,
+		Verdict: result.Insufficient, Reasons: nil,
+	}
+	if ref == nil {
+		sum.Reasons = []string{"no_reference: the model has no reference to compare with; create one and activate it"}
+		return sum
+	}
+	sum.Ref = &result.ReferenceID{Name: ref.Name, Fingerprint: w.ID.Fingerprint}
+	sum.Verdict, sum.DriftShare, sum.Reasons = detectors.Judge(v.features, config.Detectors)
+	return sum
+}
+
+func counts(t *window.Tally) result.Counts {
+	rejected := map[string]uint64{}
+	for r, n := range t.Rejected {
+		if n > 0 {
+			rejected[event.RejectReason(r).String()] = n
+		}
+	}
+	return result.Counts{
+		Events: t.Events, Labels: t.Labels, Late: t.Late, LateAccepted: t.LateAccepted, Duplicate: t.Duplicate,
+		WithoutID: t.WithoutID, Future: t.Future, Unknown: t.UnknownFeature, DuplicateKey: t.DuplicateKey, Rejected: rejected,
+	}
+}
+
+// quantiles are the reported quantiles of the latency, by the names they have in results.
+var quantiles = map[string]float64{"0.5": 0.5, "0.9": 0.9, "0.95": 0.95, "0.99": 0.99, "0.999": 0.999} //nolint:gochecknoglobals // constant
+
+func describe(h *cells.Histogram, invalid uint64, ref *reference.Reference) result.Latency {
+	l := result.Latency{
+		Count: h.Count(), Invalid: invalid, Mean: number(h.Mean()), Max: number(h.Max()), Quantiles: quantilesOf(h),
+		Reference: nil, Ratio: nil,
+	}
+	if ref != nil && ref.Latency != nil && ref.Latency.Count() > 0 {
+		l.Reference, l.Ratio = quantilesOf(ref.Latency), map[string]result.Stat{}
+		for name, q := range quantiles {
+			l.Ratio[name] = ratio(h, ref.Latency, q)
+		}
+	}
+	return l
+}
+
+// ratioZ is the two-sided 99.9 % quantile of the standard normal distribution (SciPy: norm.ppf(0.9995)).
+const ratioZ = 3.2905267314919255
+
+// ratio compares a quantile with the reference's. Its interval comes from order statistics: the quantile's rank among n
+// values is binomial, so its quantile lies between those of q ± z·√(q(1−q)/n), in both samples (Conover, Practical
+// Nonparametric Statistics, 1999, section 3.2). It is null where the tail beyond q holds too few values for an interval.
+func ratio(cur, ref *cells.Histogram, q float64) result.Stat {
+	span := func(h *cells.Histogram) (lo, mid, hi float64, ok bool) {
+		n := float64(h.Count())
+		d := ratioZ * math.Sqrt(q*(1-q)/max(n, 1))
+		if q+d > 1-0.5/max(n, 1) || q-d < 0.5/max(n, 1) {
+			return 0, 0, 0, false
+		}
+		lo, ok1 := h.Quantile(q - d)
+		mid, ok2 := h.Quantile(q)
+		hi, ok3 := h.Quantile(q + d)
+		return lo, mid, hi, ok1 && ok2 && ok3
+	}
+	cl, cm, ch, ok1 := span(cur)
+	rl, rm, rh, ok2 := span(ref)
+	none := func(why string) result.Stat {
+		return result.Stat{Value: nil, PValue: nil, Lower: nil, Upper: nil, Reason: why}
+	}
+	switch {
+	case !ok1:
+		return none(fmt.Sprintf("%d latencies are too few for an interval of this quantile", cur.Count()))
+	case !ok2:
+		return none(fmt.Sprintf("the reference's %d latencies are too few for an interval of this quantile", ref.Count()))
+	case rl <= 0:
+		return none("the reference's quantile is 0")
+	}
+	return result.Stat{
+		Value: number(cm/rm, true), PValue: nil, Lower: number(cl/rh, true), Upper: number(ch/rl, true), Reason: "",
+	}
+}
+
+func quantilesOf(h *cells.Histogram) map[string]*float64 {
+	out := map[string]*float64{}
+	for _, name := range slices.Sorted(maps.Keys(quantiles)) {
+		out[name] = number(h.Quantile(quantiles[name]))
+	}
+	return out
+}
+
+// number returns a number that exists, or nil.
+func number(x float64, ok bool) *float64 {
+	if !ok || math.IsNaN(x) || math.IsInf(x, 0) {
+		return nil
+	}
+	return &x
+}

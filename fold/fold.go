@@ -1,0 +1,402 @@
+package fold
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/driftd/driftd/alerting"
+	"github.com/driftd/driftd/event"
+	"github.com/driftd/driftd/reference"
+	"github.com/driftd/driftd/result"
+	"github.com/driftd/driftd/window"
+)
+
+// Message is one stored message of a partition's stream.
+type Message struct {
+	Seq     uint64 // dense: each message's is one more than the one before
+	Subject string
+	Time    int64 // when the broker stored it, Unix milliseconds
+	Data    []byte
+}
+
+// Position is how far a partition has been folded: the message, how many of its records, and whether it is done.
+type Position struct {
+	Seq     uint64 `json:"seq"`     // the last message that was begun; 0 before the first
+	Index   int    `json:"index"`   // records of it that were folded
+	Emitted int    `json:"emitted"` // results emitted at this very point, in canonical order
+	Done    bool   `json:"done"`    // the message was folded to its end
+}
+
+// Next returns the sequence to read from.
+func (p Position) Next() uint64 {
+	if p.Done || p.Seq == 0 {
+		return p.Seq + 1
+	}
+	return p.Seq
+}
+
+// References finds a reference by its fingerprint. It returns ErrNoReference where there is none, and any other error when it
+// cannot tell now: then nothing was folded and the message is to be applied again.
+type References func(fingerprint string) (*reference.Reference, error)
+
+// ErrNoReference says that no reference has a fingerprint.
+var ErrNoReference = errors.New("no such reference")
+
+// PanicError says that folding a record panicked: a bug, or an attack. The partition's state may be half changed: restore it
+// from the last commit, call Quarantine and go on.
+type PanicError struct {
+	Seq   uint64
+	Index int
+	Value any
+}
+
+// Error implements error.
+func (e *PanicError) Error() string {
+	return fmt.Sprintf("folding record %d of message %d panicked: %v", e.Index, e.Seq, e.Value)
+}
+
+// Output collects what an Apply has to say; it becomes part of the next commit.
+type Output struct {
+	Docs        []result.Doc
+	DeadLetters []result.DeadLetter
+	Bytes       int // of Docs and DeadLetters
+	Results     int
+}
+
+func (o *Output) doc(d result.Doc) {
+	o.Docs, o.Bytes = append(o.Docs, d), o.Bytes+len(d.Data)
+}
+
+// Budget is what one commit may hold.
+type Budget struct {
+	Messages int
+	Bytes    int
+}
+
+// Stats counts what a partition did since it was made or restored; never reset, not part of its state.
+type Stats struct {
+	Messages, Events, Labels, Markers, Controls, Duplicates, Late, LateAccepted, Future, WithoutID uint64
+	UnknownFeatures, WrongTypes, DuplicateKeys, Results, Revisions, Transitions                    uint64
+	Rejected                                                                                       map[event.RejectReason]uint64
+	Verdicts                                                                                       map[result.Verdict]uint64
+}
+
+// record addresses one record of one message.
+type record struct {
+	seq   uint64
+	index int
+}
+
+// source is a model's event time with what its epochs mean.
+type source struct {
+	*window.Source
+	configs map[int]ModelConfig // by epoch
+	binders map[string]*binder  // by fingerprint; the empty one counts no features
+	book    *alerting.Book      // incidents
+	last    slot                // where the last event went
+}
+
+// slot caches the pane that events of one version go to.
+type slot struct {
+	start   int64
+	version string
+	epoch   int
+	pane    *window.Pane
+}
+
+// Partition is the state machine of one partition. It is not safe for concurrent use.
+type Partition struct {
+	stream       string // name of the input stream, for dead letters
+	refs         References
+	budget       Budget
+	counting     Counting
+	configHash   string // of the counting configuration in force; empty before the first
+	configStored bool   // counting was committed
+	configParts  int    // in how many parts
+	bindings     map[string]Binding
+	sources      map[string]*source
+	ids          *idSet
+	decoder      *event.Decoder
+	quarantine   map[record]bool
+	position     Position
+	store        *shards
+	moved        []*source // sources whose watermark or windows may have changed since the last drain, by name
+	stats        Stats
+}
+
+// New returns a partition that has folded nothing. key seeds the hash of ids and is kept with the state; counting holds until
+// the stream brings another configuration.
+func New(stream string, counting Counting, key [2]uint64, refs References, budget Budget) *Partition {
+	return &Partition{
+		stream: stream, refs: refs, budget: budget, counting: counting, configHash: "", configStored: false, configParts: 0, bindings: map[string]Binding{},
+		sources: map[string]*source{}, ids: newIDSet(counting.DedupIDs, key), decoder: event.NewDecoder(counting.Limits),
+		quarantine: map[record]bool{}, position: Position{Seq: 0, Index: 0, Emitted: 0, Done: true}, store: newShards(), moved: nil,
+		stats: Stats{Rejected: map[event.RejectReason]uint64{}, Verdicts: map[result.Verdict]uint64{}}, //nolint:exhaustruct // zero counters
+	}
+}
+
+// Position returns how far the partition has been folded.
+func (p *Partition) Position() Position { return p.position }
+
+// StartAt makes an empty partition begin behind a sequence, for a stream whose first messages are gone already.
+func (p *Partition) StartAt(seq uint64) { p.position.Seq = seq }
+
+// ConfigHash returns the hash of the configuration that the stream brought last, or "" when it brought none.
+func (p *Partition) ConfigHash() string { return p.configHash }
+
+// Stats returns a copy of the counters.
+func (p *Partition) Stats() Stats {
+	s := p.stats
+	s.Rejected, s.Verdicts = maps.Clone(s.Rejected), maps.Clone(s.Verdicts)
+	return s
+}
+
+// Quarantine makes the partition skip one record, which is dead-lettered as `panic`.
+func (p *Partition) Quarantine(seq uint64, index int) { p.quarantine[record{seq, index}] = true }
+
+// SourceInfo says where a model's event time is, for markers and for people.
+type SourceInfo struct {
+	Model     string
+	Watermark int64 // window.Unset before the first event
+	LastSeen  int64 // broker's time of its last record or marker
+	Waiting   bool  // a window waits for the watermark
+	Panes     int
+	Windows   int
+}
+
+// Sources lists the partition's sources by name.
+func (p *Partition) Sources() []SourceInfo {
+	out := make([]SourceInfo, 0, len(p.sources))
+	for _, name := range slices.Sorted(maps.Keys(p.sources)) {
+		s := p.sources[name]
+		n, waiting := s.Open()
+		out = append(out, SourceInfo{
+			Model: name, Watermark: s.Watermark, LastSeen: s.LastSeen, Waiting: waiting, Panes: len(s.Panes), Windows: n,
+		})
+	}
+	return out
+}
+
+// Apply folds the next message, or goes on with the one that the last Apply left. It returns done=false when the output and
+// the changed state fill a commit: commit, and apply the same message again. An error other than *PanicError leaves the
+// partition where it was.
+func (p *Partition) Apply(m Message, out *Output) (done bool, err error) {
+	if m.Seq == p.position.Seq && p.position.Done || m.Seq > p.position.Next() || m.Seq < p.position.Seq {
+		return false, fmt.Errorf("message %d does not follow position %d: read from %d", m.Seq, p.position.Seq, p.position.Next())
+	}
+	if p.full(out) {
+		return false, nil
+	}
+	if m.Seq != p.position.Seq {
+		p.position = Position{Seq: m.Seq, Index: 0, Emitted: 0, Done: false}
+		p.stats.Messages++
+	}
+	index := -1
+	defer func() {
+		if v := recover(); v != nil {
+			done, err = false, &PanicError{Seq: m.Seq, Index: index, Value: v}
+		}
+	}()
+	if !p.drain(out) {
+		return false, nil
+	}
+	model, isControl := subjectModel(m.Subject)
+	switch {
+	case isControl:
+		done, err = p.applyControl(m, out)
+	case p.quarantine[record{m.Seq, -1}]:
+		done = p.applyRecord(&index, 0, out, func() { p.reject(m, 0, model, m.Data, quarantined(), out) })
+	case len(m.Data) > p.counting.MaxMessage:
+		done = p.applyRecord(&index, 0, out, func() {
+			p.reject(m, 0, model, m.Data, &event.RejectError{
+				Reason: event.RejectOversize, Offset: 0,
+				Detail: fmt.Sprintf("the message has %d bytes, the limit is %d: send fewer events a message, or raise limits.max_message",
+					len(m.Data), p.counting.MaxMessage),
+			}, out)
+		})
+	default:
+		done, err = p.applyRecords(m, model, &index, out)
+	}
+	if done && err == nil {
+		p.position.Done = true
+	}
+	return done, err
+}
+
+func quarantined() *event.RejectError {
+	return &event.RejectError{Reason: event.RejectPanic, Offset: 0, Detail: "driftd panicked on this record: please report it with the record"}
+}
+
+// applyRecords folds the records of a message from where it stands.
+func (p *Partition) applyRecords(m Message, model string, index *int, out *Output) (bool, error) {
+	p.decoder.Reset(m.Data)
+	for p.decoder.Next() {
+		i := p.decoder.Index()
+		if i < p.position.Index {
+			continue
+		}
+		var err error
+		ok := p.applyRecord(index, i, out, func() {
+			if p.quarantine[record{m.Seq, i}] {
+				p.reject(m, i, model, nil, quarantined(), out)
+				return
+			}
+			ev, rejected := p.decoder.Event()
+			if rejected != nil {
+				p.reject(m, i, model, nil, rejected, out)
+				return
+			}
+			err = p.record(m, i, model, ev, out)
+		})
+		if err != nil {
+			p.position.Index = i
+			return false, err
+		}
+		if !ok {
+			return false, nil
+		}
+	}
+	return true, nil
+}
+
+// applyRecord folds one record, moves the position behind it and emits what became due.
+func (p *Partition) applyRecord(index *int, i int, out *Output, f func()) bool {
+	if i < p.position.Index {
+		return true
+	}
+	*index = i
+	f()
+	p.position.Index, p.position.Emitted = i+1, 0
+	return p.drain(out)
+}
+
+// subjectModel returns the model that a subject names, and whether the subject is a control subject.
+func subjectModel(subject string) (model string, control bool) {
+	if strings.HasPrefix(subject, "driftd.control.") {
+		return "", true
+	}
+	for _, prefix := range []string{"ml.events.", "ml.labels."} {
+		if m, ok := strings.CutPrefix(subject, prefix); ok {
+			return m, false
+		}
+	}
+	return "", false
+}
+
+// full reports whether the output and the changed state fill a commit.
+func (p *Partition) full(out *Output) bool {
+	return len(out.Docs)+len(out.DeadLetters)/100+p.store.dirtyCount()+p.ids.changeCount() >= p.budget.Messages ||
+		out.Bytes+p.store.dirtyBytes() >= p.budget.Bytes
+}
+
+// drain emits what is due, source by source in order of their names, and sweeps what can change no more. It returns false
+// when a commit is full.
+func (p *Partition) drain(out *Output) bool {
+	for _, s := range p.moved {
+		for w := s.Due(); w != nil; w = s.Due() {
+			if p.full(out) {
+				return false
+			}
+			p.emit(s, w, out)
+			p.position.Emitted++
+		}
+		for _, pane := range s.Sweep() {
+			p.store.drop(s.Model, pane)
+			if s.last.pane == pane {
+				s.last = slot{}
+			}
+		}
+	}
+	p.moved = p.moved[:0]
+	return !p.full(out)
+}
+
+// source returns the source of a model, or makes one if the configuration lets it.
+func (p *Partition) source(model []byte) (*source, *event.RejectError, error) {
+	if s := p.sources[string(model)]; s != nil {
+		return s, nil, nil
+	}
+	name := string(model)
+	if _, named := p.counting.Models[name]; !named {
+		if p.counting.UnknownModels == UnknownReject {
+			return nil, &event.RejectError{Reason: event.RejectUnknownModel, Offset: 0, Detail: fmt.Sprintf(
+				"model %q is not in the configuration and unknown_models is reject: name it there", name)}, nil
+		}
+		if p.discovered() >= p.counting.MaxModels {
+			return nil, &event.RejectError{Reason: event.RejectUnknownModel, Offset: 0, Detail: fmt.Sprintf(
+				"model %q would be more than limits.max_models (%d) discovered models: name it in the configuration or raise the limit",
+				name, p.counting.MaxModels)}, nil
+		}
+	}
+	s := &source{Source: window.NewSource(name), configs: map[int]ModelConfig{}, binders: map[string]*binder{}, book: alerting.Restore(nil), last: slot{}}
+	if err := p.configure(s, p.effective(name)); err != nil {
+		return nil, nil, err
+	}
+	p.sources[name] = s
+	return s, nil, nil
+}
+
+// discovered counts the sources that the configuration does not name.
+func (p *Partition) discovered() int {
+	n := 0
+	for name := range p.sources {
+		if _, named := p.counting.Models[name]; !named {
+			n++
+		}
+	}
+	return n
+}
+
+// effective returns the configuration of a model with what was activated for it.
+func (p *Partition) effective(model string) ModelConfig {
+	c, ok := p.counting.Models[model]
+	if !ok {
+		c = p.counting.Defaults
+	}
+	if b, ok := p.bindings[model]; ok {
+		c.Reference, c.ReferenceName = b.Fingerprint, b.Name
+	}
+	return c
+}
+
+// configure makes a configuration hold for a source from its next pane on.
+func (p *Partition) configure(s *source, c ModelConfig) error {
+	b, err := p.binder(s, c.Reference)
+	if err != nil {
+		return err
+	}
+	s.binders[c.Reference] = b
+	s.configs[s.Configure(c.Timing, c.Reference)] = c
+	s.last = slot{}
+	p.store.touchSource(s.Model)
+	return nil
+}
+
+// binder returns how events meet a reference.
+func (p *Partition) binder(s *source, fingerprint string) (*binder, error) {
+	if b := s.binders[fingerprint]; b != nil {
+		return b, nil
+	}
+	if fingerprint == "" {
+		return newBinder(nil), nil
+	}
+	ref, err := p.refs(fingerprint)
+	if err != nil {
+		return nil, fmt.Errorf("loading reference %s of model %q: %w", fingerprint, s.Model, err)
+	}
+	return newBinder(ref), nil
+}
+
+// Counters lists the scalar counters in a fixed order, for adding two.
+func (s *Stats) Counters() []*uint64 {
+	return []*uint64{
+		&s.Messages, &s.Events, &s.Labels, &s.Markers, &s.Controls, &s.Duplicates, &s.Late, &s.LateAccepted, &s.Future,
+		&s.WithoutID, &s.UnknownFeatures, &s.WrongTypes, &s.DuplicateKeys, &s.Results, &s.Revisions, &s.Transitions,
+	}
+}
+
+// Stuck reports whether even an empty commit is full: nothing can go on.
+func (p *Partition) Stuck(out *Output) bool { return p.full(out) }

@@ -1,0 +1,206 @@
+package fold
+
+import (
+	"encoding/binary"
+	"fmt"
+	"maps"
+	"slices"
+
+	"github.com/dchest/siphash"
+)
+
+// idHash is a keyed 128-bit hash of what makes a record the same: two different records collide with probability 2^-128
+// per pair, and nobody who does not know the key can make them collide.
+type idHash [2]uint64
+
+// segmentIDs is how many ids a stored segment holds (128 KiB).
+const segmentIDs = 8192
+
+// idSet remembers the last n ids of a partition in stream order: a ring, and an open-addressing index into it. It takes 16
+// bytes an id for the ring and 4 bytes a slot for at least two slots an id: 24 MiB for a million ids.
+type idSet struct {
+	key    [2]uint64
+	n      int
+	ring   []idHash // grows to n
+	base   uint64   // number of the first id that was in the ring; id i lies at ring[(i-base)%n]
+	total  uint64   // ids ever added
+	slots  []uint32 // 1 + index into ring; 0 is empty
+	dirty  map[uint64]bool
+	oldest uint64 // first segment that is stored
+	buf    []byte
+}
+
+func newIDSet(n int, key [2]uint64) *idSet {
+	return &idSet{key: key, n: n, ring: nil, base: 0, total: 0, slots: make([]uint32, 1024), dirty: map[uint64]bool{}, oldest: 0, buf: nil}
+}
+
+// hash returns the hash of length-prefixed parts, so that no two lists of parts share it by their bytes.
+func (s *idSet) hash(parts ...[]byte) idHash {
+	b := s.buf[:0]
+	for _, p := range parts {
+		b = binary.AppendUvarint(b, uint64(len(p)))
+		b = append(b, p...)
+	}
+	s.buf = b
+	lo, hi := siphash.Hash128(s.key[0], s.key[1], b)
+	return idHash{lo, hi}
+}
+
+// add remembers an id and reports whether it was there already.
+func (s *idSet) add(h idHash) (repeated bool) {
+	if s.n == 0 {
+		return false
+	}
+	if s.find(h) {
+		return true
+	}
+	at := s.at(s.total)
+	if len(s.ring) < s.n {
+		if 2*(len(s.ring)+1) > len(s.slots) {
+			s.index(2 * len(s.slots))
+		}
+		s.ring = append(s.ring, h)
+	} else {
+		s.remove(s.ring[at], uint32(at)+1)
+		s.ring[at] = h
+	}
+	s.insert(uint32(at) + 1)
+	s.dirty[s.total/segmentIDs] = true
+	s.total++
+	return false
+}
+
+func (s *idSet) home(h idHash) uint64 { return h[0] & uint64(len(s.slots)-1) }
+
+func (s *idSet) find(h idHash) bool {
+	for i := s.home(h); s.slots[i] != 0; i = (i + 1) & uint64(len(s.slots)-1) {
+		if s.ring[s.slots[i]-1] == h {
+			return true
+		}
+	}
+	return false
+}
+
+func (s *idSet) insert(slot uint32) {
+	i := s.home(s.ring[slot-1])
+	for s.slots[i] != 0 {
+		i = (i + 1) & uint64(len(s.slots)-1)
+	}
+	s.slots[i] = slot
+}
+
+// remove deletes a slot and shifts back what lies behind it, so that no search ends early (Knuth, vol. 3, 6.4, algorithm R).
+func (s *idSet) remove(h idHash, slot uint32) {
+	mask := uint64(len(s.slots) - 1)
+	i := s.home(h)
+	for s.slots[i] != slot {
+		i = (i + 1) & mask
+	}
+	for j := (i + 1) & mask; s.slots[j] != 0; j = (j + 1) & mask {
+		if home := s.home(s.ring[s.slots[j]-1]); (j-home)&mask >= (j-i)&mask {
+			s.slots[i] = s.slots[j]
+			i = j
+		}
+	}
+	s.slots[i] = 0
+}
+
+// at returns where id i lies in the ring.
+func (s *idSet) at(i uint64) int { return int((i - s.base) % uint64(s.n)) }
+
+// index builds the index anew with a number of slots, a power of two.
+func (s *idSet) index(slots int) {
+	s.slots = make([]uint32, slots)
+	for i := range s.ring {
+		s.insert(uint32(i) + 1)
+	}
+}
+
+// segmentName returns the name of a stored segment.
+func segmentName(seg uint64) string { return fmt.Sprintf("ids.%d", seg) }
+
+// changes yields the segments that changed since the last call of clean, and those that are no longer needed with nil.
+func (s *idSet) changes(yield func(name string, data []byte)) {
+	for _, seg := range slices.Sorted(maps.Keys(s.dirty)) {
+		if (seg+1)*segmentIDs+uint64(s.n) > s.total { // else it is forgotten already
+			yield(segmentName(seg), s.encode(seg))
+		}
+	}
+	for seg := s.oldest; seg < s.firstNeeded(); seg++ {
+		yield(segmentName(seg), nil)
+	}
+}
+
+// changeCount returns how many messages changes will take.
+func (s *idSet) changeCount() int { return len(s.dirty) + int(s.firstNeeded()-s.oldest) }
+
+func (s *idSet) firstNeeded() uint64 {
+	if s.total <= uint64(s.n) {
+		return 0
+	}
+	return (s.total - uint64(s.n)) / segmentIDs
+}
+
+func (s *idSet) clean() {
+	clear(s.dirty)
+	s.oldest = s.firstNeeded()
+}
+
+// encode returns a segment's bytes: the number of its first stored id, then the ids.
+func (s *idSet) encode(seg uint64) []byte {
+	from, to := max(seg*segmentIDs, s.total-uint64(len(s.ring))), min((seg+1)*segmentIDs, s.total)
+	b := binary.AppendUvarint(make([]byte, 0, 10+16*(to-from)), from)
+	for i := from; i < to; i++ {
+		h := s.ring[s.at(i)]
+		b = binary.LittleEndian.AppendUint64(b, h[0])
+		b = binary.LittleEndian.AppendUint64(b, h[1])
+	}
+	return b
+}
+
+// restoreIDs rebuilds the set from its stored segments. With a larger n than before it begins to fill, with a smaller one it
+// keeps the newest.
+func restoreIDs(n int, key [2]uint64, total uint64, segments map[uint64][]byte) (*idSet, error) {
+	s := newIDSet(n, key)
+	for i, seg := range slices.Sorted(maps.Keys(segments)) {
+		if i == 0 {
+			s.oldest = seg
+		}
+		b := segments[seg]
+		_, k := binary.Uvarint(b)
+		if k <= 0 || (len(b)-k)%16 != 0 {
+			return nil, fmt.Errorf("stored id segment %d is corrupt", seg)
+		}
+		for b = b[k:]; len(b) > 0; b = b[16:] {
+			s.ring = append(s.ring, idHash{binary.LittleEndian.Uint64(b), binary.LittleEndian.Uint64(b[8:])})
+		}
+	}
+	if uint64(len(s.ring)) > total {
+		return nil, fmt.Errorf("stored id segments hold %d ids, but only %d were added", len(s.ring), total)
+	}
+	s.ring = s.ring[max(0, len(s.ring)-n):]
+	s.total, s.base = total, total-uint64(len(s.ring))
+	slots := len(s.slots)
+	for 2*(len(s.ring)+1) > slots {
+		slots *= 2
+	}
+	s.index(slots)
+	return s, nil
+}
+
+// resize changes how many ids are remembered; the newest are kept.
+func (s *idSet) resize(n int) {
+	if n == s.n {
+		return
+	}
+	kept := make([]idHash, 0, min(n, len(s.ring)))
+	for i := s.total - uint64(min(n, len(s.ring))); i < s.total; i++ {
+		kept = append(kept, s.ring[s.at(i)])
+	}
+	s.n, s.ring, s.base = n, kept, s.total-uint64(len(kept))
+	slots := 1024
+	for 2*(len(kept)+1) > slots {
+		slots *= 2
+	}
+	s.index(slots)
+}

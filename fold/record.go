@@ -1,0 +1,355 @@
+package fold
+
+import (
+	"crypto/sha256"
+	"encoding/binary"
+	"encoding/hex"
+	"math"
+	"slices"
+	"strings"
+
+	"github.com/driftd/driftd/cells"
+	"github.com/driftd/driftd/event"
+	"github.com/driftd/driftd/reference"
+	"github.com/driftd/driftd/result"
+	"github.com/driftd/driftd/window"
+)
+
+// unknownVersion is the version of an event that names none.
+const unknownVersion = "unknown"
+
+// binder is how the events of a model meet the features of one reference: names to indices, guessed from the order of the
+// event before, since producers write their fields in one order.
+type binder struct {
+	ref        *reference.Reference // nil: no reference, nothing is bound
+	bounds     []int
+	features   names
+	prediction names
+	values     []event.Value // of the current event, by feature
+	seen       []uint32      // the event that last set a value
+	event      uint32
+	category   []byte // scratch
+}
+
+// names is one name space of a binder.
+type names struct {
+	index map[string]int
+	guess []int // of the i-th field of an event: an index into the reference's features, -1 for an unknown name
+}
+
+func newBinder(ref *reference.Reference) *binder {
+	b := &binder{ref: ref, bounds: window.BlockBounds(ref)} //nolint:exhaustruct // the rest depends on the reference
+	b.features.index, b.prediction.index = map[string]int{}, map[string]int{}
+	if ref == nil {
+		return b
+	}
+	for i := range ref.Features {
+		if ref.Features[i].Role == result.RolePrediction {
+			b.prediction.index[ref.Features[i].Name] = i
+		} else {
+			b.features.index[ref.Features[i].Name] = i
+		}
+	}
+	b.values, b.seen = make([]event.Value, len(ref.Features)), make([]uint32, len(ref.Features))
+	return b
+}
+
+// bind notes the fields of one name space of the current event. A name that comes twice is counted; the last one wins.
+func (b *binder) bind(ns *names, fields []event.Field) (unknown, repeated uint64) {
+	for i := range fields {
+		f := &fields[i]
+		if i == len(ns.guess) {
+			ns.guess = append(ns.guess, -1)
+		}
+		at := ns.guess[i]
+		if at < 0 || b.ref.Features[at].Name != string(f.Name) {
+			var ok bool
+			if at, ok = ns.index[string(f.Name)]; !ok {
+				unknown++
+				continue
+			}
+			ns.guess[i] = at
+		}
+		if b.seen[at] == b.event {
+			repeated++
+		}
+		b.values[at], b.seen[at] = f.Value, b.event
+	}
+	return unknown, repeated
+}
+
+// count adds the event's values to a pane made for the binder's reference.
+func (b *binder) count(ev *event.Event, pane *window.Pane) (unknown, repeated uint64) {
+	if b.ref == nil {
+		return 0, 0
+	}
+	if b.event++; b.event == 0 { // after 2^32 events no stamp may look current
+		clear(b.seen)
+		b.event = 1
+	}
+	u1, r1 := b.bind(&b.features, ev.Features)
+	u2, r2 := b.bind(&b.prediction, ev.Prediction)
+	for i, c := range pane.Features {
+		if b.seen[i] != b.event {
+			c.AddMissing()
+			continue
+		}
+		b.countValue(c, &b.values[i])
+	}
+	return u1 + u2, r1 + r2
+}
+
+// countValue adds one value to the counts of its feature, or to the cell beside them that it belongs to.
+func (b *binder) countValue(c *cells.Counts, v *event.Value) {
+	var class event.Class
+	if c.Space().Kind() == cells.Numeric {
+		var x float64
+		if x, class = v.Float(); class == event.ClassValue {
+			c.AddNumber(x)
+		}
+	} else if b.category, class = v.AppendCategory(b.category[:0]); class == event.ClassValue {
+		c.AddCategory(b.category)
+	}
+	switch class {
+	case event.ClassMissing:
+		c.AddMissing()
+	case event.ClassInf:
+		c.AddInf()
+	case event.ClassInvalid:
+		c.AddInvalid()
+	case event.ClassValue:
+	}
+}
+
+// record folds one decoded record. It returns an error, and changes nothing, when a reference cannot be had now.
+func (p *Partition) record(m Message, index int, subject string, ev *event.Event, out *Output) error {
+	model, rejected := event.ResolveModel(subject, ev)
+	if rejected != nil {
+		p.reject(m, index, subject, ev.Raw, rejected, out)
+		return nil
+	}
+	s, rejected, err := p.source(model)
+	if err != nil {
+		return err
+	}
+	if rejected != nil {
+		p.reject(m, index, string(model), ev.Raw, rejected, out)
+		return nil
+	}
+	p.touch(s, m.Time)
+	p.stats.UnknownFeatures += uint64(ev.UnknownKeys)
+	p.stats.WrongTypes += uint64(ev.WrongType)
+	t, future := m.Time, false
+	if ev.HasTime {
+		if future = ev.Time > m.Time+p.counting.FutureTolerance; !future {
+			t = ev.Time
+		}
+	}
+	if hash, ok := p.identity(s.Model, ev); ok && p.ids.add(hash) {
+		p.stats.Duplicates++
+		p.arrival(s, func(t *window.Tally) { t.Duplicate++ })
+		return nil
+	}
+	place := s.Place(t)
+	if place.TooLate {
+		p.stats.Late++
+		p.arrival(s, func(t *window.Tally) { t.Late++ })
+		return nil
+	}
+	if ev.IsLabel {
+		p.label(s, place)
+	} else {
+		p.event(s, place, ev, future)
+	}
+	if !future {
+		s.Observe(t)
+	}
+	p.settlePending(s)
+	return nil
+}
+
+// touch notes that a source saw something.
+func (p *Partition) touch(s *source, now int64) {
+	s.LastSeen = max(s.LastSeen, now)
+	p.store.touchSource(s.Model)
+	if i, found := slices.BinarySearchFunc(p.moved, s.Model, func(s *source, m string) int { return strings.Compare(s.Model, m) }); !found {
+		p.moved = slices.Insert(p.moved, i, s)
+	}
+}
+
+// identity returns the hash of what makes a record the same as another: (model, version, id) of a prediction; (model, id,
+// content) of a label, so that a correction is not a repetition. ok is false for a record without an id.
+func (p *Partition) identity(model string, ev *event.Event) (h idHash, ok bool) {
+	if len(ev.ID) == 0 {
+		return idHash{}, false
+	}
+	if !ev.IsLabel {
+		return p.ids.hash([]byte{'e'}, []byte(model), ev.Version, ev.ID), true
+	}
+	parts := [][]byte{{'l'}, []byte(model), ev.ID, ev.Version, content(ev.Label)}
+	for _, f := range ev.Prediction {
+		parts = append(parts, f.Name, content(f.Value))
+	}
+	return p.ids.hash(parts...), true
+}
+
+// content returns the bytes of a value that are equal exactly when two values are.
+func content(v event.Value) []byte {
+	if v.Kind == event.ValueNumber {
+		return binary.LittleEndian.AppendUint64([]byte{byte(v.Kind)}, math.Float64bits(v.Num+0)) // +0: -0 is 0
+	}
+	return append([]byte{byte(v.Kind)}, v.Str...)
+}
+
+// label counts a label; its quality counts come with the join.
+func (p *Partition) label(s *source, place window.Placement) {
+	p.stats.Labels++
+	pane := p.pane(s, place, "")
+	pane.Tally.Labels++
+	p.changed(s, place, pane)
+}
+
+// event counts a prediction event.
+func (p *Partition) event(s *source, place window.Placement, ev *event.Event, future bool) {
+	p.stats.Events++
+	pane := s.last.pane
+	if pane == nil || s.last.start != place.Start || s.last.epoch != place.Epoch.ID || s.last.version != string(ev.Version) {
+		pane = p.pane(s, place, p.version(s, ev.Version))
+		s.last = slot{start: place.Start, version: string(ev.Version), epoch: place.Epoch.ID, pane: pane}
+	}
+	t := &pane.Tally
+	t.Events++
+	if len(ev.ID) == 0 {
+		t.WithoutID++
+		p.stats.WithoutID++
+	}
+	if future {
+		t.Future++
+		p.stats.Future++
+	}
+	if place.Revises {
+		t.LateAccepted++
+		p.stats.LateAccepted++
+	}
+	switch {
+	case ev.HasLatency:
+		pane.Latency.Add(ev.Latency)
+	case ev.LatencyInvalid:
+		t.LatencyInvalid++
+	}
+	if len(ev.Status) > 0 {
+		pane.CountStatus(ev.Status)
+		if !success(ev.Status) {
+			t.Errors++
+		}
+	}
+	unknown, repeated := s.binders[place.Epoch.Fingerprint].count(ev, pane)
+	repeated += uint64(ev.DuplicateKeys)
+	t.UnknownFeature += unknown
+	t.DuplicateKey += repeated
+	p.stats.UnknownFeatures += unknown
+	p.stats.DuplicateKeys += repeated
+	p.changed(s, place, pane)
+}
+
+// success reports whether a response status is one: `ok`, `success`, or an HTTP status 2xx or 3xx.
+func success(status []byte) bool {
+	if len(status) == 3 && (status[0] == '2' || status[0] == '3') {
+		return true
+	}
+	return strings.EqualFold(string(status), "ok") || strings.EqualFold(string(status), "success")
+}
+
+// version returns the version that an event counts for: its own, or `other` beyond the bound.
+func (p *Partition) version(s *source, v []byte) string {
+	name := string(v)
+	switch name {
+	case "":
+		name = unknownVersion
+	case result.All:
+		name = result.Other // `*` is all of them together
+	}
+	if !s.HasVersion(name) && s.Versions() >= p.counting.MaxVersions {
+		return result.Other
+	}
+	return name
+}
+
+// pane returns the pane of a place and a version, made if it is not there.
+func (p *Partition) pane(s *source, place window.Placement, version string) *window.Pane {
+	key := window.PaneKey{Start: place.Start, Version: version, Fingerprint: place.Epoch.Fingerprint}
+	if pane := s.Panes[key]; pane != nil {
+		return pane
+	}
+	b := s.binders[key.Fingerprint]
+	pane := window.NewPane(key, b.ref, b.bounds)
+	s.Insert(pane, place.Epoch)
+	p.store.insert(s.Model, pane)
+	// Only the newest pane of a version needs the fast form.
+	newest := pane
+	for k, other := range s.Panes {
+		if k.Version == version && k.Start > newest.Key.Start {
+			newest = other
+		}
+	}
+	for k, other := range s.Panes {
+		if k.Version == version && other != newest {
+			other.Compact()
+		}
+	}
+	return pane
+}
+
+// changed notes that a pane was counted into.
+func (p *Partition) changed(s *source, place window.Placement, pane *window.Pane) {
+	if !pane.Dirty {
+		p.store.touch(pane)
+	}
+	if place.Revises {
+		s.Touch(place.Epoch, place.Start, pane.Key.Version)
+	}
+}
+
+// arrival counts what has no place of its own where the source is now, or keeps it until there is such a place.
+func (p *Partition) arrival(s *source, f func(*window.Tally)) {
+	t, ok := s.Arrival()
+	if !ok {
+		f(&s.Pending)
+		return
+	}
+	place := s.Place(t)
+	pane := p.pane(s, place, "")
+	f(&pane.Tally)
+	p.changed(s, place, pane)
+}
+
+// settlePending counts what waited for the source's first pane.
+func (p *Partition) settlePending(s *source) {
+	if s.Pending != (window.Tally{}) {
+		if _, ok := s.Arrival(); ok {
+			pending := s.Pending
+			s.Pending = window.Tally{}
+			p.arrival(s, func(t *window.Tally) { t.Add(&pending) })
+		}
+	}
+}
+
+// reject dead-letters a record by pointer. data is the record, or nil where it has no end that could be found: then the
+// pointer describes the message.
+func (p *Partition) reject(m Message, index int, model string, data []byte, why *event.RejectError, out *Output) {
+	if data == nil {
+		data = m.Data
+	}
+	sum := sha256.Sum256(data)
+	d := result.DeadLetter{
+		Stream: p.stream, Seq: m.Seq, Index: index, Subject: m.Subject, Model: model, Reason: why.Reason.String(),
+		Detail: why.Error(), Size: len(data), SHA256: hex.EncodeToString(sum[:]), Time: m.Time,
+	}
+	out.DeadLetters = append(out.DeadLetters, d)
+	out.Bytes += 256 + len(d.Subject) + len(d.Detail)
+	p.stats.Rejected[why.Reason]++
+	if s := p.sources[model]; s != nil {
+		p.touch(s, m.Time)
+		p.arrival(s, func(t *window.Tally) { t.Reject(why.Reason) })
+	}
+}

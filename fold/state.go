@@ -1,0 +1,447 @@
+package fold
+
+import (
+	"bytes"
+	"encoding/binary"
+	"encoding/json"
+	"fmt"
+	"hash/fnv"
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/driftd/driftd/alerting"
+	"github.com/driftd/driftd/window"
+)
+
+// The state of a partition is stored as shards: named values that are replaced whole. Many small panes share a shard, a large
+// pane is cut by feature range over several, so that a commit stays within a batch's limits.
+const (
+	stateVersion  = 1
+	sourceShards  = 64        // sources are few and small: packed by the hash of their model
+	shardEntries  = 64        // blocks of panes that share a shard
+	shardTarget   = 256 << 10 // bytes at which a shard takes no new block
+	shardMost     = 768 << 10 // bytes at which a shard is split
+	unknownSize   = 16 << 10  // guess for a block that was never encoded
+	configPart    = 512 << 10 // bytes of a part of the configuration
+	configPrefix  = "config."
+	panesPrefix   = "panes."
+	sourcesPrefix = "sources."
+	idsPrefix     = "ids."
+)
+
+// Shard is one changed value of the state; Data is nil where it is to be deleted.
+type Shard struct {
+	Name string
+	Data []byte
+}
+
+// entry is one block of one pane in a shard.
+type entry struct {
+	model string
+	pane  *window.Pane
+	block int
+}
+
+// paneShard is a shard that holds blocks of panes that begin at the same time.
+type paneShard struct {
+	name    string
+	start   int64
+	entries []entry
+	size    int // of its last encoding, or a guess
+	dirty   bool
+}
+
+// shards keeps what of a partition changed since the last commit, and which shard holds what.
+type shards struct {
+	byStart map[int64][]*paneShard
+	byPane  map[*window.Pane][]*paneShard // by block
+	serial  map[int64]int                 // next number of a shard, by start
+	dirty   map[*paneShard]bool
+	bytes   int // of the dirty ones
+	sources map[int]bool
+	deleted map[string]bool
+}
+
+func newShards() *shards {
+	return &shards{
+		byStart: map[int64][]*paneShard{}, byPane: map[*window.Pane][]*paneShard{}, serial: map[int64]int{},
+		dirty: map[*paneShard]bool{}, bytes: 0, sources: map[int]bool{}, deleted: map[string]bool{},
+	}
+}
+
+func sourceShard(model string) int {
+	h := fnv.New32a()
+	h.Write([]byte(model))
+	return int(h.Sum32() % sourceShards)
+}
+
+func (s *shards) touchSource(model string) { s.sources[sourceShard(model)] = true }
+
+// touch notes that a pane changed since it was stored.
+func (s *shards) touch(p *window.Pane) {
+	p.Dirty = true
+	for _, sh := range s.byPane[p] {
+		s.mark(sh)
+	}
+}
+
+func (s *shards) mark(sh *paneShard) {
+	if !s.dirty[sh] {
+		s.dirty[sh] = true
+		s.bytes += sh.size
+	}
+}
+
+// insert gives every block of a new pane a shard.
+func (s *shards) insert(model string, p *window.Pane) {
+	for block := range p.Blocks() {
+		var sh *paneShard
+		if all := s.byStart[p.Key.Start]; len(all) > 0 {
+			if last := all[len(all)-1]; len(last.entries) < shardEntries && last.size < shardTarget {
+				sh = last
+			}
+		}
+		if sh == nil {
+			sh = s.newShard(p.Key.Start)
+		}
+		s.place(sh, entry{model: model, pane: p, block: block})
+		sh.size += unknownSize
+		if s.dirty[sh] {
+			s.bytes += unknownSize
+		}
+	}
+	s.touch(p)
+}
+
+func (s *shards) newShard(start int64) *paneShard {
+	sh := &paneShard{name: fmt.Sprintf("%s%d.%d", panesPrefix, start, s.serial[start]), start: start, entries: nil, size: 0, dirty: false}
+	s.serial[start]++
+	s.byStart[start] = append(s.byStart[start], sh)
+	return sh
+}
+
+func (s *shards) place(sh *paneShard, e entry) {
+	sh.entries = append(sh.entries, e)
+	in := s.byPane[e.pane]
+	for len(in) <= e.block {
+		in = append(in, nil)
+	}
+	in[e.block] = sh
+	s.byPane[e.pane] = in
+}
+
+// drop removes a pane that can change no more.
+func (s *shards) drop(model string, p *window.Pane) {
+	for _, sh := range s.byPane[p] {
+		sh.entries = slices.DeleteFunc(sh.entries, func(e entry) bool { return e.pane == p })
+		if len(sh.entries) > 0 {
+			s.mark(sh)
+			continue
+		}
+		if s.dirty[sh] {
+			delete(s.dirty, sh)
+			s.bytes -= sh.size
+		}
+		s.deleted[sh.name] = true
+		all := slices.DeleteFunc(s.byStart[sh.start], func(o *paneShard) bool { return o == sh })
+		if s.byStart[sh.start] = all; len(all) == 0 {
+			delete(s.byStart, sh.start) // serial stays: a name is not used again while its deletion is not committed
+		}
+	}
+	delete(s.byPane, p)
+	s.touchSource(model)
+}
+
+func (s *shards) dirtyCount() int { return len(s.dirty) + len(s.sources) + len(s.deleted) }
+func (s *shards) dirtyBytes() int { return s.bytes }
+
+// header is the partition's state beside sources, panes and ids.
+type header struct {
+	Version    int                `json:"version"`
+	Position   Position           `json:"position"`
+	ConfigHash string             `json:"config_hash"`
+	Bindings   map[string]Binding `json:"bindings"`
+	IDKey      [2]uint64          `json:"id_key"`
+	IDTotal    uint64             `json:"id_total"`
+}
+
+// storedSource is a source as it is stored.
+type storedSource struct {
+	State     window.State        `json:"state"`
+	Configs   map[int]ModelConfig `json:"configs"` // by epoch
+	Incidents []alerting.Incident `json:"incidents"`
+}
+
+// Header returns the partition's head, canonical JSON: the part of the state that every commit replaces.
+func (p *Partition) Header() []byte {
+	return encode(header{
+		Version: stateVersion, Position: p.position, ConfigHash: p.configHash, Bindings: p.bindings,
+		IDKey: p.ids.key, IDTotal: p.ids.total,
+	})
+}
+
+// Changes returns the shards that changed since the last Committed, sorted by name.
+func (p *Partition) Changes() []Shard {
+	var out []Shard
+	for _, sh := range slices.Collect(maps.Keys(p.store.dirty)) { // encoding may split one into more
+		out = append(out, p.store.encode(sh)...)
+	}
+	for name := range p.store.deleted {
+		out = append(out, Shard{Name: name, Data: nil})
+	}
+	for k := range p.store.sources {
+		out = append(out, p.encodeSources(k))
+	}
+	if !p.configStored {
+		data := encode(p.counting)
+		parts := (len(data) + configPart - 1) / configPart
+		for i := range max(parts, p.configParts) {
+			part := Shard{Name: configPrefix + strconv.Itoa(i), Data: nil}
+			if i < parts {
+				part.Data = data[i*configPart : min((i+1)*configPart, len(data))]
+			}
+			out = append(out, part)
+		}
+		p.configParts = parts
+	}
+	p.ids.changes(func(name string, data []byte) { out = append(out, Shard{Name: name, Data: data}) })
+	slices.SortFunc(out, func(a, b Shard) int { return strings.Compare(a.Name, b.Name) })
+	return out
+}
+
+// Committed notes that the header and all changes were stored.
+func (p *Partition) Committed() {
+	for sh := range p.store.dirty {
+		for _, e := range sh.entries {
+			e.pane.Dirty = false
+		}
+	}
+	clear(p.store.dirty)
+	clear(p.store.sources)
+	clear(p.store.deleted)
+	maps.DeleteFunc(p.store.serial, func(start int64, _ int) bool { return p.store.byStart[start] == nil })
+	p.store.bytes = 0
+	p.configStored = true
+	p.ids.clean()
+}
+
+func (p *Partition) encodeSources(k int) Shard {
+	var in []storedSource
+	for _, name := range slices.Sorted(maps.Keys(p.sources)) {
+		if sourceShard(name) == k {
+			s := p.sources[name]
+			configs := map[int]ModelConfig{}
+			for _, e := range s.Epochs {
+				configs[e.ID] = s.configs[e.ID]
+			}
+			in = append(in, storedSource{State: s.State(), Configs: configs, Incidents: s.book.Incidents()})
+		}
+	}
+	return Shard{Name: sourcesPrefix + strconv.Itoa(k), Data: encode(in)}
+}
+
+// encode returns a shard's bytes, split into as many shards as they need.
+func (s *shards) encode(sh *paneShard) []Shard {
+	data := encodeEntries(sh.entries)
+	if len(data) > shardMost && len(sh.entries) > 1 {
+		other := s.newShard(sh.start)
+		half := len(sh.entries) / 2
+		for _, e := range sh.entries[half:] {
+			s.place(other, e)
+		}
+		sh.entries = sh.entries[:half:half]
+		s.mark(other)
+		return append(s.encode(sh), s.encode(other)...)
+	}
+	sh.size = len(data)
+	return []Shard{{Name: sh.name, Data: data}}
+}
+
+func encodeEntries(entries []entry) []byte {
+	b := []byte{stateVersion}
+	var block []byte
+	for _, e := range entries {
+		k := e.pane.Key
+		b = window.AppendString(b, e.model)
+		b = window.AppendString(b, k.Version)
+		b = window.AppendString(b, k.Fingerprint)
+		b = binary.AppendVarint(b, k.Start)
+		b = binary.AppendVarint(b, e.pane.Closes)
+		b = binary.AppendUvarint(b, uint64(e.block))
+		block = e.pane.AppendBlock(block[:0], e.block)
+		b = binary.AppendUvarint(b, uint64(len(block)))
+		b = append(b, block...)
+	}
+	return b
+}
+
+// Restore returns the partition of a stored state: a header and all live shards. Panes that it restores are in their compact
+// form.
+func Restore(stream string, head []byte, stored map[string][]byte, refs References, budget Budget) (*Partition, error) {
+	var h header
+	dec := json.NewDecoder(bytes.NewReader(head))
+	if err := dec.Decode(&h); err != nil {
+		return nil, fmt.Errorf("reading the state's header: %w", err)
+	}
+	if h.Version != stateVersion {
+		return nil, fmt.Errorf("the state has version %d, this driftd reads %d: run the driftd that wrote it, or upgrade", h.Version, stateVersion)
+	}
+	var config []byte
+	parts := 0
+	for ; stored[configPrefix+strconv.Itoa(parts)] != nil; parts++ {
+		config = append(config, stored[configPrefix+strconv.Itoa(parts)]...)
+	}
+	var counting Counting
+	if err := json.Unmarshal(config, &counting); err != nil {
+		return nil, fmt.Errorf("restoring the configuration: %w", err)
+	}
+	p := New(stream, counting, h.IDKey, refs, budget)
+	p.position, p.configHash, p.configStored, p.configParts = h.Position, h.ConfigHash, true, parts
+	if h.Bindings != nil {
+		p.bindings = h.Bindings
+	}
+	segments := map[uint64][]byte{}
+	for _, name := range slices.Sorted(maps.Keys(stored)) {
+		var err error
+		switch {
+		case strings.HasPrefix(name, sourcesPrefix):
+			err = p.restoreSources(stored[name])
+		case strings.HasPrefix(name, idsPrefix):
+			var seg uint64
+			if seg, err = strconv.ParseUint(strings.TrimPrefix(name, idsPrefix), 10, 64); err == nil {
+				segments[seg] = stored[name]
+			}
+		case !strings.HasPrefix(name, panesPrefix) && !strings.HasPrefix(name, configPrefix):
+			err = fmt.Errorf("unknown kind of shard")
+		}
+		if err != nil {
+			return nil, fmt.Errorf("restoring %s: %w", name, err)
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(stored)) { // panes need their sources
+		if strings.HasPrefix(name, panesPrefix) {
+			if err := p.restorePanes(name, stored[name]); err != nil {
+				return nil, fmt.Errorf("restoring %s: %w", name, err)
+			}
+		}
+	}
+	ids, err := restoreIDs(counting.DedupIDs, h.IDKey, h.IDTotal, segments)
+	if err != nil {
+		return nil, err
+	}
+	p.ids = ids
+	for _, name := range slices.Sorted(maps.Keys(p.sources)) {
+		p.moved = append(p.moved, p.sources[name]) // a commit may have come before all was emitted
+	}
+	return p, nil
+}
+
+func (p *Partition) restoreSources(data []byte) error {
+	var in []storedSource
+	if err := json.Unmarshal(data, &in); err != nil {
+		return fmt.Errorf("reading sources: %w", err)
+	}
+	for _, st := range in {
+		s := &source{
+			Source: window.Restore(st.State), configs: st.Configs, binders: map[string]*binder{},
+			book: alerting.Restore(st.Incidents), last: slot{},
+		}
+		for _, e := range s.Epochs {
+			b, err := p.binder(s, e.Fingerprint)
+			if err != nil {
+				return err
+			}
+			s.binders[e.Fingerprint] = b
+		}
+		p.sources[s.Model] = s
+	}
+	return nil
+}
+
+func (p *Partition) restorePanes(name string, data []byte) error {
+	corrupt := func(what string) error { return fmt.Errorf("stored panes are corrupt: %s", what) }
+	start, number, ok := strings.Cut(strings.TrimPrefix(name, panesPrefix), ".")
+	at, err1 := strconv.ParseInt(start, 10, 64)
+	serial, err2 := strconv.Atoi(number)
+	if !ok || err1 != nil || err2 != nil {
+		return corrupt("name")
+	}
+	if len(data) == 0 || data[0] != stateVersion {
+		return corrupt("version")
+	}
+	sh := &paneShard{name: name, start: at, entries: nil, size: len(data), dirty: false}
+	p.store.byStart[at] = append(p.store.byStart[at], sh)
+	p.store.serial[at] = max(p.store.serial[at], serial+1)
+	r := reader{b: data[1:], bad: false}
+	for len(r.b) > 0 && !r.bad {
+		model, version, fp := r.str(), r.str(), r.str()
+		key := window.PaneKey{Start: r.varint(), Version: version, Fingerprint: fp}
+		closes, block := r.varint(), int(r.uvarint())
+		body := r.bytes()
+		s := p.sources[model]
+		if r.bad || s == nil || key.Start != at {
+			return corrupt("entry of model " + strconv.Quote(model))
+		}
+		b, err := p.binder(s, fp)
+		if err != nil {
+			return err
+		}
+		s.binders[fp] = b
+		pane := s.Panes[key]
+		if pane == nil {
+			pane = window.NewPane(key, b.ref, b.bounds)
+			pane.Compact()
+			pane.Closes = closes
+			s.Adopt(pane)
+		}
+		if err := pane.DecodeBlock(body, block, b.ref); err != nil {
+			return err
+		}
+		p.store.place(sh, entry{model: model, pane: pane, block: block})
+	}
+	if r.bad {
+		return corrupt("end")
+	}
+	return nil
+}
+
+// reader reads the parts of an encoding; bad is set where they end too early.
+type reader struct {
+	b   []byte
+	bad bool
+}
+
+func (r *reader) uvarint() uint64 {
+	v, n := binary.Uvarint(r.b)
+	if n <= 0 {
+		r.b, r.bad = nil, true
+		return 0
+	}
+	r.b = r.b[n:]
+	return v
+}
+
+func (r *reader) varint() int64 {
+	v, n := binary.Varint(r.b)
+	if n <= 0 {
+		r.b, r.bad = nil, true
+		return 0
+	}
+	r.b = r.b[n:]
+	return v
+}
+
+func (r *reader) bytes() []byte {
+	n := r.uvarint()
+	if n > uint64(len(r.b)) {
+		r.b, r.bad = nil, true
+		return nil
+	}
+	out := r.b[:n]
+	r.b = r.b[n:]
+	return out
+}
+
+func (r *reader) str() string { return string(r.bytes()) }

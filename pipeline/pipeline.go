@@ -1,0 +1,431 @@
+// Package pipeline is the engine of a partition: it owns the goroutine that reads the stored stream, folds it, and commits.
+// Position, state and results of a commit become visible together or not at all; what was not committed never happened
+// (design section 7). It is a shell package: it has the clock and the retries, the fold has the meaning.
+package pipeline
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync/atomic"
+	"time"
+
+	"github.com/driftd/driftd/event"
+	"github.com/driftd/driftd/fold"
+	"github.com/driftd/driftd/result"
+	"github.com/driftd/driftd/window"
+)
+
+// ErrReload is wrapped by errors of a Journal after which nothing of the state in memory may be trusted: another owner
+// committed, or the commit's fate was looked up and it had not happened. Acquire again.
+var ErrReload = errors.New("the partition's state must be read again")
+
+// ErrFull is wrapped by errors of a Journal that has no room: consumption stops until there is, and nothing is lost.
+var ErrFull = errors.New("the state stream is full")
+
+// ErrHalt is wrapped by errors that no retry can mend: an operator must look.
+var ErrHalt = errors.New("the partition is halted")
+
+// State is what a journal knows of a partition.
+type State struct {
+	Mark   []byte            // identity of the last folded message, as Input.Mark gave it; nil when Fresh
+	Header []byte            // of the fold
+	Shards map[string][]byte // of the fold
+	Fresh  bool              // nothing was ever committed
+}
+
+// Batch is one commit.
+type Batch struct {
+	Mark        []byte
+	Header      []byte
+	Shards      []fold.Shard
+	Docs        []result.Doc
+	DeadLetters []result.DeadLetter
+}
+
+// Journal keeps a partition's state. Acquire fences every older owner; Commit stores a batch whole or not at all, and after
+// a nil error it is stored. An error that wraps ErrReload invalidates what was acquired.
+type Journal interface {
+	Acquire(ctx context.Context) (State, error)
+	Commit(ctx context.Context, b Batch) error
+}
+
+// Source reads a partition's messages one after the other without a gap; Next blocks until there is one. pending is how many
+// more the broker has. It is used by one goroutine.
+type Source interface {
+	Next(ctx context.Context) (m fold.Message, pending uint64, err error)
+	Close()
+}
+
+// Input is a partition's stored stream. Verify checks that the stream is still the one that a mark was taken from, and
+// returns an error that wraps ErrHalt when it is not. Publish stores a control message; it returns ErrReadOnly when driftd may
+// not write to the stream. Now returns the broker's clock and the stream's last sequence.
+type Input interface {
+	Verify(ctx context.Context, mark []byte) error
+	Mark(ctx context.Context, m fold.Message) ([]byte, error)
+	Open(ctx context.Context, from uint64) (Source, error)
+	Control(ctx context.Context, data []byte) error
+	First(ctx context.Context) (uint64, error)
+	Now(ctx context.Context) (ms int64, last uint64, err error)
+}
+
+// ErrReadOnly says that driftd may not write to the input stream.
+var ErrReadOnly = errors.New("driftd may not write to the input stream")
+
+// Options of a Worker. All fields but Observe are needed.
+type Options struct {
+	Partition   int
+	Stream      string
+	Journal     Journal
+	Input       Input
+	References  fold.References
+	Counting    fold.Counting // what the configuration wants
+	Interval    time.Duration // between commits
+	Budget      fold.Budget
+	IdleTimeout time.Duration // silence of a source after which its windows are closed; 0: never
+	Logger      *slog.Logger
+	Observe     func(Snapshot) // called after every commit, and when the worker's state changes
+}
+
+// Snapshot is what a worker can say about itself.
+type Snapshot struct {
+	Partition  int
+	Running    bool
+	Err        error // why it is not running, or nil
+	Position   fold.Position
+	Last       uint64 // last sequence of the stream as far as it is known
+	Stats      fold.Stats
+	Sources    []fold.SourceInfo
+	Commits    uint64
+	Reloads    uint64
+	LastCommit time.Duration // how long the last commit took
+	Quarantine int
+}
+
+// Worker folds one partition.
+type Worker struct {
+	o          Options
+	want       atomic.Pointer[fold.Counting]
+	changed    chan struct{} // 1: a new configuration is to be published; one is enough, the newest wins
+	quarantine map[[2]uint64]*fold.PanicError
+	snap       Snapshot
+	base       fold.Stats // of earlier sessions
+}
+
+// New returns a worker that has not started.
+func New(o Options) *Worker {
+	w := &Worker{
+		o: o, want: atomic.Pointer[fold.Counting]{}, changed: make(chan struct{}, 1), quarantine: map[[2]uint64]*fold.PanicError{},
+		snap: Snapshot{Partition: o.Partition}, base: fold.Stats{}, //nolint:exhaustruct // nothing happened yet
+	}
+	w.want.Store(&o.Counting)
+	return w
+}
+
+// SetCounting asks for another counting configuration: it is published into the stream, and holds from where it lies there.
+func (w *Worker) SetCounting(c fold.Counting) {
+	w.want.Store(&c)
+	select {
+	case w.changed <- struct{}{}:
+	default: // one is waiting already, and will take the newest
+	}
+}
+
+// Run folds until the context ends, and commits what it folded before it returns nil. It returns an error only when the
+// partition is halted.
+func (w *Worker) Run(ctx context.Context) error {
+	backoff := newBackoff()
+	for ctx.Err() == nil {
+		err := w.session(ctx, backoff)
+		if ctx.Err() != nil {
+			break
+		}
+		w.snap.Running, w.snap.Err = false, err
+		w.observe()
+		switch {
+		case errors.Is(err, ErrHalt):
+			return err
+		case errors.Is(err, ErrReload):
+			w.snap.Reloads++
+			w.o.Logger.WarnContext(ctx, "reloading the partition", slog.Int("partition", w.o.Partition), slog.Any("err", err))
+		default:
+			w.o.Logger.WarnContext(ctx, "partition interrupted", slog.Int("partition", w.o.Partition), slog.Any("err", err),
+				slog.Duration("retry_in", backoff.next))
+		}
+		backoff.wait(ctx)
+	}
+	w.snap.Running = false
+	w.observe()
+	return nil
+}
+
+func (w *Worker) observe() {
+	if w.o.Observe != nil {
+		w.o.Observe(w.snap)
+	}
+}
+
+// session is one ownership of the partition: from acquiring its state to the first error.
+type session struct {
+	*Worker
+	part      *fold.Partition
+	out       fold.Output
+	last      fold.Message // the last one that was folded whole or in part
+	mark      []byte
+	next      time.Time // of the commit
+	changedAt time.Time // when something was folded that is not committed; zero: nothing is
+	published string    // hash of the configuration that was published last
+	caughtUp  bool
+	idleAt    time.Time // when to look for idle sources next
+}
+
+func (w *Worker) session(ctx context.Context, backoff *backoff) error {
+	s, err := w.acquire(ctx)
+	if err != nil {
+		return err
+	}
+	src, err := w.o.Input.Open(ctx, s.part.Position().Next())
+	if err != nil {
+		return fmt.Errorf("opening the input: %w", err)
+	}
+	defer src.Close()
+	w.snap.Running, w.snap.Err = true, nil
+	w.snap.Position, w.snap.Sources = s.part.Position(), s.part.Sources()
+	w.observe()
+	backoff.reset()
+	s.publishConfig(ctx)
+	err = s.loop(ctx, src)
+	var poison *fold.PanicError
+	if errors.As(err, &poison) {
+		w.quarantine[[2]uint64{poison.Seq, uint64(poison.Index + 1)}] = poison
+		w.o.Logger.ErrorContext(ctx, "record quarantined", slog.Uint64("seq", poison.Seq), slog.Int("index", poison.Index),
+			slog.Any("err", err))
+		return fmt.Errorf("%w: %w", ErrReload, err)
+	}
+	if ctx.Err() != nil && errors.Is(err, ctx.Err()) {
+		// Asked to stop: what was folded is good, and committing it saves the next owner the work.
+		final, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
+		defer cancel()
+		if err := s.commit(final); err != nil {
+			w.o.Logger.WarnContext(ctx, "the last commit failed: the next start folds again what it held", slog.Any("err", err))
+		}
+	}
+	base := s.part.Stats()
+	w.base = addStats(w.base, base)
+	return err
+}
+
+// acquire takes the partition over and restores it.
+func (w *Worker) acquire(ctx context.Context) (*session, error) {
+	st, err := w.o.Journal.Acquire(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("acquiring the partition: %w", err)
+	}
+	s := &session{Worker: w, mark: st.Mark, next: time.Now().Add(w.o.Interval)} //nolint:exhaustruct // nothing folded yet
+	if st.Fresh {
+		var seed [16]byte
+		if _, err := rand.Read(seed[:]); err != nil {
+			return nil, fmt.Errorf("drawing the key of ids: %w", err)
+		}
+		key := [2]uint64{binary.LittleEndian.Uint64(seed[:8]), binary.LittleEndian.Uint64(seed[8:])}
+		s.part = fold.New(w.o.Stream, *w.want.Load(), key, w.o.References, w.o.Budget)
+		first, err := w.o.Input.First(ctx)
+		if err != nil {
+			return nil, fmt.Errorf("reading the input's first sequence: %w", err)
+		}
+		s.part.StartAt(max(first, 1) - 1)
+	} else {
+		if s.part, err = fold.Restore(w.o.Stream, st.Header, st.Shards, w.o.References, w.o.Budget); err != nil {
+			return nil, fmt.Errorf("restoring the partition: %w", err)
+		}
+		if err := w.o.Input.Verify(ctx, st.Mark); err != nil {
+			return nil, fmt.Errorf("verifying the input: %w", err)
+		}
+	}
+	for _, q := range w.quarantine {
+		s.part.Quarantine(q.Seq, q.Index)
+	}
+	return s, nil
+}
+
+// loop reads, folds and commits until an error.
+func (s *session) loop(ctx context.Context, src Source) error {
+	s.idleAt = time.Now().Add(s.idleEvery())
+	for {
+		m, pending, err := s.read(ctx, src)
+		switch {
+		case errors.Is(err, errTick):
+			if err := s.tick(ctx); err != nil {
+				return err
+			}
+			continue
+		case err != nil:
+			return err
+		}
+		s.caughtUp = pending == 0
+		s.snap.Last = m.Seq + pending
+		if err := s.apply(ctx, m); err != nil {
+			return err
+		}
+		if !time.Now().Before(s.next) {
+			if err := s.commit(ctx); err != nil {
+				return err
+			}
+		}
+	}
+}
+
+// errTick says that nothing came in time.
+var errTick = errors.New("tick")
+
+// read waits for a message until the next commit or look at idle sources is due.
+func (s *session) read(ctx context.Context, src Source) (fold.Message, uint64, error) {
+	select {
+	case <-s.changed:
+		s.publishConfig(ctx)
+	default:
+	}
+	until := s.idleAt
+	if !s.changedAt.IsZero() && s.next.Before(until) {
+		until = s.next
+	}
+	if poll := time.Now().Add(250 * time.Millisecond); poll.Before(until) {
+		until = poll // a new configuration does not wait for an event
+	}
+	wait, cancel := context.WithDeadline(ctx, until)
+	defer cancel()
+	m, pending, err := src.Next(wait)
+	if err != nil && ctx.Err() == nil && wait.Err() != nil {
+		return m, 0, errTick
+	}
+	if err != nil && ctx.Err() != nil {
+		return m, 0, ctx.Err()
+	}
+	return m, pending, err
+}
+
+// tick does what is due when nothing comes.
+func (s *session) tick(ctx context.Context) error {
+	now := time.Now()
+	if !s.changedAt.IsZero() && !now.Before(s.next) {
+		if err := s.commit(ctx); err != nil {
+			return err
+		}
+	}
+	if !now.Before(s.idleAt) {
+		s.idleAt = now.Add(s.idleEvery())
+		s.closeIdle(ctx)
+	}
+	return nil
+}
+
+// apply folds a message, committing whenever a commit is full.
+func (s *session) apply(ctx context.Context, m fold.Message) error {
+	if s.changedAt.IsZero() {
+		s.changedAt = time.Now()
+		s.next = s.changedAt.Add(s.o.Interval)
+	}
+	for {
+		done, err := s.part.Apply(m, &s.out)
+		if err != nil {
+			return fmt.Errorf("folding message %d: %w", m.Seq, err)
+		}
+		if s.last.Seq != m.Seq {
+			s.last, s.mark = m, nil
+		}
+		if done {
+			return nil
+		}
+		before := s.part.Position()
+		if err := s.commit(ctx); err != nil {
+			return err
+		}
+		if len(s.out.Docs) == 0 && before == s.part.Position() && s.part.Stuck(&s.out) {
+			return fmt.Errorf("%w: message %d makes more state than a commit holds: raise commit.max_messages or commit.max_bytes",
+				ErrHalt, m.Seq)
+		}
+	}
+}
+
+// commit stores everything since the last commit.
+func (s *session) commit(ctx context.Context) error {
+	if s.changedAt.IsZero() {
+		return nil
+	}
+	if s.mark == nil {
+		mark, err := s.o.Input.Mark(ctx, s.last)
+		if err != nil {
+			return fmt.Errorf("marking the position: %w", err)
+		}
+		s.mark = mark
+	}
+	begin := time.Now()
+	b := Batch{Mark: s.mark, Header: s.part.Header(), Shards: s.part.Changes(), Docs: s.out.Docs, DeadLetters: s.out.DeadLetters}
+	if err := s.o.Journal.Commit(ctx, b); err != nil {
+		return fmt.Errorf("committing: %w", err)
+	}
+	s.part.Committed()
+	s.out = fold.Output{Docs: nil, DeadLetters: nil, Bytes: 0, Results: 0}
+	s.changedAt, s.next = time.Time{}, time.Now().Add(s.o.Interval)
+	s.snap.Commits++
+	s.snap.LastCommit = time.Since(begin)
+	s.snap.Position, s.snap.Sources = s.part.Position(), s.part.Sources()
+	s.snap.Stats, s.snap.Quarantine = addStats(s.base, s.part.Stats()), len(s.quarantine)
+	s.observe()
+	return nil
+}
+
+// publishConfig publishes the wanted configuration where the stream's is another one.
+func (s *session) publishConfig(ctx context.Context) {
+	want := *s.want.Load()
+	hash := want.Hash()
+	if hash == s.part.ConfigHash() && s.published == "" || hash == s.published {
+		return
+	}
+	data, err := configMessage(want)
+	if err == nil {
+		err = s.o.Input.Control(ctx, data)
+	}
+	switch {
+	case errors.Is(err, ErrReadOnly):
+		s.o.Logger.WarnContext(ctx, "the configuration cannot travel in the input stream: another reading of it may count by another one",
+			slog.Any("err", err))
+	case err != nil:
+		s.o.Logger.WarnContext(ctx, "publishing the configuration", slog.Any("err", err))
+		return
+	}
+	s.published = hash
+}
+
+func (s *session) idleEvery() time.Duration {
+	if s.o.IdleTimeout <= 0 {
+		return time.Hour
+	}
+	return max(s.o.IdleTimeout/4, 100*time.Millisecond)
+}
+
+// closeIdle publishes a marker for every source that has been silent for the idle timeout, by the broker's clock, while
+// everything that is stored was read: its watermark moves on by the silence, never to "now minus something".
+func (s *session) closeIdle(ctx context.Context) {
+	if s.o.IdleTimeout <= 0 || !s.caughtUp {
+		return
+	}
+	now, last, err := s.o.Input.Now(ctx)
+	if err != nil || last != s.part.Position().Seq || !s.part.Position().Done {
+		return // away, or not caught up after all
+	}
+	for _, info := range s.part.Sources() {
+		silence := now - info.LastSeen
+		if !info.Waiting || info.Watermark == window.Unset || silence < s.o.IdleTimeout.Milliseconds() {
+			continue
+		}
+		m := event.Control{Kind: event.ControlMarker, Source: info.Model, Watermark: info.Watermark + silence} //nolint:exhaustruct // a marker
+		if err := s.o.Input.Control(ctx, m.Encode()); err != nil {
+			s.o.Logger.WarnContext(ctx, "publishing an idle marker", slog.String("model", info.Model), slog.Any("err", err))
+			return
+		}
+	}
+}
