@@ -1,8 +1,6 @@
 package detectors
 
 import (
-	"math"
-
 	"github.com/driftd/driftd/cells"
 	"github.com/driftd/driftd/reference"
 	"github.com/driftd/driftd/result"
@@ -18,7 +16,7 @@ func Evaluate(f *reference.Feature, cur *cells.Counts, cfg Config) result.Featur
 	kind := f.Space.Kind()
 	out := result.Feature{
 		Feature: f.Name, Role: f.Role, Kind: kind.String(),
-		Reference: describe(in.Ref), Current: describe(in.Cur),
+		Reference: reference.Describe(in.Ref), Current: reference.Describe(in.Cur),
 		Statistics: map[string]result.Stat{}, Bins: in.Bins, QValue: nil,
 		NMin: MinimumN(occupiedBins(in.RefBins), in.M(), cfg.Warning),
 		Thresholds: result.Thresholds{
@@ -26,6 +24,7 @@ func Evaluate(f *reference.Feature, cur *cells.Counts, cfg Config) result.Featur
 		},
 		Verdict: result.Insufficient, Reasons: []string{},
 	}
+	out.Reference.Median, out.Current.Median = medians(in.Ref, in.Cur)
 	if out.Bins == nil {
 		out.Bins = []result.Bin{}
 	}
@@ -38,15 +37,6 @@ func Evaluate(f *reference.Feature, cur *cells.Counts, cfg Config) result.Featur
 		out.Verdict = effectVerdict(*out.Statistics[gate].Value, cfg.Warning, cfg.Drift)
 	}
 	return out
-}
-
-// describe is the reference package's description with the median, which costs a walk over the cells.
-func describe(c *cells.Counts) result.Side {
-	side := reference.Describe(c)
-	if median, _, _, ok := c.Quantile(0.5); ok && !math.IsNaN(median) && !math.IsInf(median, 0) {
-		side.Median = &median
-	}
-	return side
 }
 
 // effectVerdict says what an effect of this size is, before chance is considered.

@@ -11,7 +11,7 @@ import (
 // reasons of every element of fs from its statistics; a second call gives the same.
 //
 // A feature drifts (warns) when psi_debiased reaches its threshold and the q-value of psi over the model's features is at most
-// cfg.Q, or when one of its rates moved by the configured share with such a q-value among the rates, which are a family of their
+// its Thresholds.Q, or when one of its rates moved by the configured share with such a q-value among the rates, which are a family of their
 // own. It is insufficient below NMin values; its rates are judged all the same when it has NMin rows: a feature that is missing
 // altogether is not stable. A model drifts when cfg.DriftShare of its judged features do, or a part of its prediction does; it
 // warns when any drifts or warns; it is insufficient when none could be judged.
@@ -22,7 +22,7 @@ func Judge(fs []result.Feature, cfg Config) (verdict result.Verdict, share *floa
 	rates := judgeRates(fs, cfg)
 	for i := range fs {
 		f := &fs[i]
-		f.Verdict, f.Reasons = judgeDistribution(f, cfg.Q)
+		f.Verdict, f.Reasons = judgeDistribution(f)
 		if r := rates[i]; r.verdict != result.Stable {
 			if f.Verdict == result.Stable || f.Verdict == result.Insufficient {
 				f.Reasons = nil // what is wrong comes first, and alone
@@ -70,16 +70,16 @@ func qValues(fs []result.Feature, fdr string) {
 }
 
 // judgeDistribution judges a feature by its gate.
-func judgeDistribution(f *result.Feature, q float64) (result.Verdict, []string) {
+func judgeDistribution(f *result.Feature) (result.Verdict, []string) {
 	if !enoughValues(f) {
 		return result.Insufficient, []string{insufficientReason(f)}
 	}
 	effect := *f.Statistics[gate].Value
 	v := effectVerdict(effect, f.Thresholds.Warning, f.Thresholds.Drift)
-	if v != result.Stable && *f.QValue <= q {
+	if v != result.Stable && *f.QValue <= f.Thresholds.Q {
 		return v, append([]string{effectReason(f, effect, v)}, movedReasons(f)...)
 	}
-	return result.Stable, []string{stableReason(f, effect, q)}
+	return result.Stable, []string{stableReason(f, effect)}
 }
 
 // rateFinding is what the rates of one feature say.
@@ -123,7 +123,7 @@ func judgeRates(fs []result.Feature, cfg Config) []rateFinding {
 			change = math.Abs(change)
 		}
 		v := effectVerdict(change, f.Thresholds.RateWarning, f.Thresholds.RateDrift)
-		if v == result.Stable || q > cfg.Q {
+		if v == result.Stable || q > f.Thresholds.Q {
 			continue
 		}
 		out[t.feature].verdict = worse(out[t.feature].verdict, v)

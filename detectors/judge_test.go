@@ -155,7 +155,8 @@ func TestReasons(t *testing.T) {
 			t.Errorf("reasons %q do not say %q", f.Reasons, w)
 		}
 	}
-	if diff := cmp.Diff([]result.Bin{{Label: "= 10", Reference: 200, Current: 800}, {Label: "= 11", Reference: 800, Current: 200}}, f.Bins); diff != "" {
+	bins := []result.Bin{{Label: "= 10", Reference: 200, Current: 800}, {Label: "= 11", Reference: 800, Current: 200}}
+	if diff := cmp.Diff(bins, f.Bins); diff != "" {
 		t.Errorf("bins:\n%s", diff)
 	}
 	// χ²_{0.999}(1) = 10.82757 (table), so (1/n + 1/m)·9.82757 < 0.1: with m = 1000 n > 1/(0.1/9.82757 - 0.001) = 108.99.

@@ -133,7 +133,20 @@ func TestStreamingEqualsRawValues(t *testing.T) {
 					if err := right.Merge(left); err != nil {
 						t.Fatal(err)
 					}
-					got := detectors.Evaluate(f, right, cfg).Statistics
+					all := detectors.Evaluate(f, right, cfg)
+					got := all.Statistics
+					if want, _, _, _ := right.Quantile(0.5); *all.Current.Median != want {
+						t.Errorf("resolution %d: median %v, the cells say %v", resolution, *all.Current.Median, want)
+					}
+					outside := 0.0 // by comparison with the extremes
+					for _, x := range cur {
+						if x < slices.Min(ref) || x > slices.Max(ref) {
+							outside++
+						}
+					}
+					if v := *got["out_of_range_rate"].Value; v != outside/float64(len(cur)) {
+						t.Errorf("resolution %d: out_of_range_rate %v, compared %v", resolution, v, outside/float64(len(cur)))
+					}
 					if v := *got["psi"].Value; math.Abs(v-exactPSI) > 1e-10*(1+exactPSI) {
 						t.Errorf("resolution %d: psi %v, by definition %v", resolution, v, exactPSI)
 					}
@@ -178,8 +191,8 @@ func TestDecileBins(t *testing.T) {
 	}
 	f := detectortest.Numeric(t, ref, 100)
 	got := detectors.Evaluate(f, f.Counts, detectors.Default()).Bins
-	if len(got) != 10 || got[0] != (result.Bin{Label: "≤ 3", Reference: 3, Current: 3}) ||
-		got[1] != (result.Bin{Label: "(3, 5]", Reference: 2, Current: 2}) || got[9] != (result.Bin{Label: "> 19", Reference: 2, Current: 2}) {
+	first, second := result.Bin{Label: "≤ 3", Reference: 3, Current: 3}, result.Bin{Label: "(3, 5]", Reference: 2, Current: 2}
+	if len(got) != 10 || got[0] != first || got[1] != second || got[9] != (result.Bin{Label: "> 19", Reference: 2, Current: 2}) {
 		t.Errorf("bins of 1 to 21: %v", got)
 	}
 	for range 50 {

@@ -67,15 +67,25 @@ func outOfRangeRate() Spec {
 			if !okMin || !okMax {
 				return null("the reference has no range")
 			}
-			var outside uint64
-			for p := range cells.Walk(in.Cur, in.Cur) {
-				if (p.Point && (p.Lo < least || p.Lo > most)) || (!p.Point && (p.Hi <= least || p.Lo >= most)) {
-					outside += p.Cur
-				}
-			}
+			outside := beyond(in.Cur, least, most)
 			return rate(outside, in.N(), min(2, in.M()+1), in.M()+1, "values")
 		},
 	}
+}
+
+// beyond counts the values below least and above most.
+func beyond(c *cells.Counts, least, most float64) uint64 {
+	if points := c.Space().Points(); len(points) > 0 && points[0] == least && points[len(points)-1] == most {
+		below, above := c.OutOfRange() // the outer cells, without a walk
+		return below + above
+	}
+	var outside uint64 // the reference has edges outside of its own range
+	for p := range cells.Walk(c, c) {
+		if (p.Point && (p.Lo < least || p.Lo > most)) || (!p.Point && (p.Hi <= least || p.Lo >= most)) {
+			outside += p.Cur
+		}
+	}
+	return outside
 }
 
 // rows is how many rows the counts saw, with or without a usable value.

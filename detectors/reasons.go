@@ -50,14 +50,14 @@ func effectReason(f *result.Feature, effect float64, v result.Verdict) string {
 		gate, beside(effect, threshold), short(threshold), probability(*f.QValue), f.Current.Count, f.Reference.Count)
 }
 
-func stableReason(f *result.Feature, effect, q float64) string {
+func stableReason(f *result.Feature, effect float64) string {
 	if effect < f.Thresholds.Warning {
 		return fmt.Sprintf("%s %s < %s (n %d, reference %d)",
 			gate, beside(effect, f.Thresholds.Warning), short(f.Thresholds.Warning), f.Current.Count, f.Reference.Count)
 	}
 	return fmt.Sprintf("%s %s ≥ %s, but chance explains it: q %s > %s (n %d, reference %d)",
 		gate, beside(effect, f.Thresholds.Warning), short(f.Thresholds.Warning),
-		besideP(*f.QValue, q), short(q), f.Current.Count, f.Reference.Count)
+		besideP(*f.QValue, f.Thresholds.Q), short(f.Thresholds.Q), f.Current.Count, f.Reference.Count)
 }
 
 // movedReasons names the bins whose share moved most, and where the median went.
@@ -142,7 +142,8 @@ func trimZeros(s string) string {
 func beside(x, threshold float64) string {
 	for n := 3; n < 17; n++ {
 		s := digits(x, n)
-		if back, err := strconv.ParseFloat(s, 64); err != nil || (back < threshold) == (x < threshold) && (back == threshold) == (x == threshold) {
+		back, err := strconv.ParseFloat(s, 64)
+		if err != nil || cmp.Compare(back, threshold) == cmp.Compare(x, threshold) {
 			return s
 		}
 	}
