@@ -64,7 +64,8 @@ func TestControlForms(t *testing.T) {
 			t.Errorf("does not validate: %s", text)
 		}
 	}
-	if got, rej := event.DecodeControl([]byte(`{"schema":1,"config":{"hash":"h","models": {"a" : 1}}}`)); rej != nil || string(got.Models) != `{"a":1}` {
+	got, rej := event.DecodeControl([]byte(`{"schema":1,"config":{"hash":"h","models": {"a" : 1}}}`))
+	if rej != nil || string(got.Models) != `{"a":1}` {
 		t.Errorf("models are not compact: %s, %v", got.Models, rej)
 	}
 }
@@ -123,7 +124,8 @@ func TestControlRefused(t *testing.T) {
 	if _, rej := event.DecodeControl([]byte(delta)); rej == nil || rej.Reason != event.RejectUnsupported || !validates(t, s, delta) {
 		t.Errorf("a delta is reserved: got %v, want it valid and refused as unsupported", rej)
 	}
-	if _, rej := event.DecodeControl([]byte("{\"schema\":1,\"watermark\":1,\"source\":\"\xff\"}")); rej == nil || rej.Reason != event.RejectMalformed {
+	latin := []byte("{\"schema\":1,\"watermark\":1,\"source\":\"\xff\"}")
+	if _, rej := event.DecodeControl(latin); rej == nil || rej.Reason != event.RejectMalformed {
 		t.Errorf("invalid UTF-8: got %v", rej)
 	}
 }

@@ -231,7 +231,7 @@ func (d *Decoder) element(i int) bool {
 	}
 	d.begin(i)
 	d.state = framingMore
-	end := i
+	var end int
 	if b[i] == '{' {
 		end = d.record(i)
 	} else {

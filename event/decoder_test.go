@@ -61,7 +61,8 @@ func TestFraming(t *testing.T) {
 		{"elements that are no objects stand alone", `[1,{},[{}],null]`, []string{
 			`0 malformed@1 "1"`, `1 ok "{}"`, `2 malformed@6 "[{}]"`, `3 malformed@11 "null"`,
 		}},
-		{"what leaves the end certain stands alone", "[{\"a\":NaN},{\"b\":1e400},{\"c\":\"\xff\"},{\"d\":\"\\ud800\"},{\"ts\":0},{\"ts\":\"x\"}]", []string{
+		{"what leaves the end certain stands alone", "" +
+			"[{\"a\":NaN},{\"b\":1e400},{\"c\":\"\xff\"},{\"d\":\"\\ud800\"},{\"ts\":0},{\"ts\":\"x\"}]", []string{
 			`0 bare_nan@6 "{\"a\":NaN}"`, `1 malformed@16 "{\"b\":1e400}"`, `2 malformed@29 "{\"c\":\"\xff\"}"`,
 			`3 malformed@39 "{\"d\":\"\\ud800\"}"`, `4 ok "{\"ts\":0}"`, `5 bad_time@63 "{\"ts\":\"x\"}"`,
 		}},
@@ -86,7 +87,8 @@ func TestEveryReason(t *testing.T) {
 		event.RejectBadTime:   {`{"ts":"yesterday"}`, `{"ts":true}`, `{"label":1,"id":"x","prediction_ts":[]}`},
 		event.RejectLimits: {
 			`{"x":` + strings.Repeat(`{"x":`, 64) + `1` + strings.Repeat("}", 65), feature(strings.Repeat("[", 64)),
-			`{"features":{"` + strings.Repeat("n", 257) + `":1}}`, `{"features":{"` + strings.Repeat("n", 200) + `":{"` + strings.Repeat("n", 56) + `":1}}}`,
+			`{"features":{"` + strings.Repeat("n", 257) + `":1}}`,
+			`{"features":{"` + strings.Repeat("n", 200) + `":{"` + strings.Repeat("n", 56) + `":1}}}`,
 			`{"version":"` + strings.Repeat("v", 257) + `"}`, `{"segment":{"region":"` + strings.Repeat("v", 257) + `"}}`,
 			`{"features":{` + strings.Repeat(`"x":1,`, 5000) + `"x":1}}`,
 		},

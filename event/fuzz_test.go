@@ -92,8 +92,10 @@ func FuzzDecode(f *testing.F) {
 // seedMessages returns messages that between them use every part of the format.
 func seedMessages() []string {
 	seeds := []string{
-		"", " \n\t", "\ufeff", "\ufeff{}", "[]", "[ ]x", "{}", "{}{}", "{} {}\n{}", "[{},{}]", "[{}", "[{},]", "[,{}]", "[{} {}]", "[1,{},null,[2]]",
-		"{}\nbad\n{}", "{\"a\":1\n{\"b\":2}\n{}", "{\n \"a\": 1\n}\n{\n \"b\":,\n}\n{}", "{}x\n{}", "{},\n{}", "{\"a\":[\n{}\n{}\n{}", "[NaN]", "NaN",
+		"", " \n\t", "\ufeff", "\ufeff{}", "[]", "[ ]x", "{}", "{}{}", "{} {}\n{}", "[{},{}]", "[{}", "[{},]", "[,{}]",
+		"[{} {}]", "[1,{},null,[2]]",
+		"{}\nbad\n{}", "{\"a\":1\n{\"b\":2}\n{}", "{\n \"a\": 1\n}\n{\n \"b\":,\n}\n{}", "{}x\n{}", "{},\n{}", "{\"a\":[\n{}\n{}\n{}",
+		"[NaN]", "NaN",
 		"{\"a\":\"x\n{}\"}\n", "\r\n{}\r\n{}\r\n", "{}\n[{}]\n{}", "[{}]\n{}", "[{\"a\":NaN},{\"b\":-Infinity},{\"c\":+inf}]", `{"a":"\ud800"}`,
 		`{"a":"\ud83d\ude00"}`, `{"a":"\ud83d\u0041"}`, "[{\"a\":\"\xff\"},{}]", `{"a":1e400}`, `{"features":{"a":{"b":{"c":1}}}}`,
 		`{"features":{"a":{},"b":[1,{"c":2}],"a":null}}`, `{"a":{"b":{"c":{"d":{"e":{"f":1}}}}}}`, `[[[[[[[1]]]]]]]`,
@@ -102,14 +104,17 @@ func seedMessages() []string {
 		seeds = append(seeds, o.message)
 	}
 	for _, members := range []string{
-		`"model":"m"`, `"model":5`, `"model":null`, `"model":""`, `"version":"1"`, `"version":1.50`, `"version":true`, `"version":"abcdefghijklmnopqrstu"`,
+		`"model":"m"`, `"model":5`, `"model":null`, `"model":""`, `"version":"1"`, `"version":1.50`,
+		`"version":true`, `"version":"abcdefghijklmnopqrstu"`,
 		`"id":"e-1"`, `"id":17`, `"id":[1]`, `"status":"ok"`, `"status":200`, `"status":{}`, `"latency_ms":12.5`, `"latency_ms":-0`,
 		`"latency_ms":-1`, `"latency_ms":"5"`, `"latency_ms":null`, `"ts":"2026-11-22T10:00:00.123Z"`, `"ts":"2026-11-22t10:00:00.9999+02:00"`,
 		`"ts":1763805600123.9`, `"ts":-0.5`, `"ts":null`, `"ts":"2026-11-22 10:00:00Z"`, `"ts":"2026-11-22T10:00:00"`, `"ts":1e300`, `"ts":[]`,
 		`"ts":"2016-12-31T23:59:60Z"`, `"prediction_ts":"2026-11-22T10:00:00z"`, `"prediction_ts":false`, `"prediction":0.5`, `"prediction":"up"`,
 		`"prediction":true`, `"prediction":null`, `"prediction":[1]`, `"prediction":{"label":"a","score":0.5,"x":1}`,
-		`"prediction":{"scores":{"a":0.1,"b":0.9}}`, `"prediction":{"scores":[1]}`, `"prediction":{"label":{"a":1},"scores":{"a":{"b":1}},"score":null}`,
-		`"features":{"age":41,"country":"DE","income":null,"ok":true}`, `"features":[1]`, `"features":null`, `"features":{"abcdefghijklmnopqrst":{}}`,
+		`"prediction":{"scores":{"a":0.1,"b":0.9}}`, `"prediction":{"scores":[1]}`,
+		`"prediction":{"label":{"a":1},"scores":{"a":{"b":1}},"score":null}`,
+		`"features":{"age":41,"country":"DE","income":null,"ok":true}`, `"features":[1]`, `"features":null`,
+		`"features":{"abcdefghijklmnopqrst":{}}`,
 		`"segment":{"region":"eu","tier":{"x":1.0}}`, `"segment":{"region":"a long value of a segment"}`, `"label":1`, `"label":null`,
 		`"label":{"a":1}`, `"label":"x","id":"1"`, `"label":0,"prediction":1`, `"schema":1`, `"schema":"1"`, `"other":{"a":[1,2,{"b":"\u00e9"}]}`,
 		`"Model":"M"`, `"\u006dodel":"escaped"`, `"features":{"a":1,"b":2,"c":3,"d":4,"e":5,"f":6,"g":7}`, `"latency_ms":NaN`,
@@ -129,7 +134,10 @@ func TestDecodeEqualsOracle(t *testing.T) {
 		checkMessage(t, []byte(s), tightLimits())
 	}
 	joints := []string{"\n", "\n", "\r\n", " ", "", ",", "\n\n", "\n "}
-	damage := []string{"", "\"", "{", "}", "[", "]", ",", ":", "\n", "\n{", "\\", "\\u", "NaN", "-", "0", ".", "e", "1", "\xff", "é", "\x00", " ", "null", "}\n{"}
+	damage := []string{
+		"", "\"", "{", "}", "[", "]", ",", ":", "\n", "\n{", "\\", "\\u", "NaN", "-", "0", ".", "e", "1",
+		"\xff", "é", "\x00", " ", "null", "}\n{",
+	}
 	n := 15_000
 	if testing.Short() {
 		n = 4000

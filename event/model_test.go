@@ -1,6 +1,7 @@
 package event_test
 
 import (
+	"bytes"
 	"strings"
 	"testing"
 
@@ -34,7 +35,7 @@ func TestResolveModel(t *testing.T) {
 		ev := &event.Event{Model: []byte(tt.body)}
 		got, rej := event.ResolveModel(tt.subject, ev)
 		gotBytes, rejBytes := event.ResolveModel([]byte(tt.subject), ev)
-		if string(got) != string(gotBytes) || (rej == nil) != (rejBytes == nil) {
+		if !bytes.Equal(got, gotBytes) || (rej == nil) != (rejBytes == nil) {
 			t.Errorf("%+v: a subject of bytes gives %q, %v", tt, gotBytes, rejBytes)
 		}
 		switch {

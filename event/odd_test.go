@@ -31,8 +31,10 @@ func number(literal string, bits uint64) string {
 func oddInputs() []odd {
 	deep := func(n int) string { return strings.Repeat("[", n) + strings.Repeat("]", n) }
 	return []odd{
-		{"duplicate feature: both are kept in order, the last wins", `{"features":{"x":1,"x":2}}`,
-			[]string{number("1", 0x3ff0000000000000) + " " + number("2", 0x4000000000000000)}},
+		{
+			"duplicate feature: both are kept in order, the last wins", `{"features":{"x":1,"x":2}}`,
+			[]string{number("1", 0x3ff0000000000000) + " " + number("2", 0x4000000000000000)},
+		},
 		{"duplicate object", `{"features":{"x":1},"features":{"y":true}}`, []string{`"y"=bool true`}},
 		{"invalid UTF-8 in a value", feature("\"\xff\""), []string{"malformed"}},
 		{"overlong UTF-8", feature("\"\xc0\xaf\""), []string{"malformed"}},

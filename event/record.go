@@ -149,7 +149,7 @@ func (d *Decoder) text(v *Value) []byte {
 func (d *Decoder) instant(i int) (ms int64, ok bool, flaw timeFlaw, next int) {
 	var v Value
 	next = d.value(i, &v, 1)
-	detail := ""
+	var detail string
 	switch v.Kind {
 	case ValueNull:
 		return 0, false, timeFlaw{}, next

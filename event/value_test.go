@@ -1,6 +1,7 @@
 package event_test
 
 import (
+	"bytes"
 	"encoding/json"
 	"math"
 	"math/rand/v2"
@@ -45,7 +46,7 @@ func TestFloat(t *testing.T) {
 		{`"-inf"`, -inf, event.ClassInf},
 		{`"Inf"`, inf, event.ClassInf},
 		{`"\u0049nf"`, inf, event.ClassInf},
-		{`"infinit"`, 0, event.ClassInvalid},
+		{`"infin"`, 0, event.ClassInvalid},
 		{`" NaN"`, 0, event.ClassInvalid},
 		{`"NaN "`, 0, event.ClassInvalid},
 		{`"NA"`, 0, event.ClassInvalid},
@@ -139,7 +140,7 @@ func TestCategoryIsTheSameForEverySpelling(t *testing.T) {
 		for _, literal := range []string{
 			strconv.FormatFloat(x, 'f', -1, 64), strconv.FormatFloat(x, 'e', -1, 64), strconv.FormatFloat(x, 'g', 17, 64), string(want),
 		} {
-			if got, _ := decodeValue(t, d, literal).AppendCategory(nil); string(got) != string(want) {
+			if got, _ := decodeValue(t, d, literal).AppendCategory(nil); !bytes.Equal(got, want) {
 				t.Fatalf("%s (seeds %d, %d): got %s, want %s", literal, seed1, seed2, got, want)
 			}
 		}
