@@ -391,7 +391,7 @@ func TestFiles(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		for _, line := range strings.Split(string(c.Marshal()), "\n") {
+		for line := range strings.SplitSeq(string(c.Marshal()), "\n") {
 			if key, value, _ := strings.Cut(strings.TrimSpace(line), ": "); strings.HasSuffix(key, "_file") && value == "f" {
 				t.Errorf("%s is still relative", key)
 			}

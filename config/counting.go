@@ -1,0 +1,80 @@
+package config
+
+import (
+	"strings"
+
+	"github.com/driftd/driftd/alerting"
+	"github.com/driftd/driftd/event"
+	"github.com/driftd/driftd/fold"
+	"github.com/driftd/driftd/result"
+	"github.com/driftd/driftd/window"
+)
+
+// Counting returns the part of c that decides what is counted and judged. It travels in the input stream, so that a second
+// reading of the stream counts the same; whatever is not in it may change without a trace in the results. Two
+// configurations that count alike have the same fold.Counting, and so the same hash, however they are written.
+//
+// ReferenceName is a model's `reference` as it is written. Reference is the fingerprint where that is one, and empty where
+// it is a name: only the broker knows which fingerprint a name has, so the caller fills it in before it uses the value.
+func (c *Config) Counting() fold.Counting {
+	limits := event.DefaultLimits()
+	limits.MaxRecord, limits.MaxFields = int(c.Limits.MaxRecord), c.Limits.MaxFeatures
+	out := fold.Counting{
+		Defaults:        modelCounting(c.newModel()),
+		Models:          map[string]fold.ModelConfig{},
+		UnknownModels:   c.UnknownModels,
+		MaxModels:       c.Limits.MaxModels,
+		MaxVersions:     c.Limits.MaxVersions,
+		FutureTolerance: c.Limits.FutureTolerance.Milliseconds(),
+		DedupIDs:        c.Limits.DedupIDs,
+		Limits:          limits,
+		MaxMessage:      int(c.Limits.MaxMessage),
+	}
+	for name, m := range c.Models {
+		out.Models[name] = modelCounting(m)
+	}
+	return out
+}
+
+// modelCounting leaves out the features that say nothing of their own.
+func modelCounting(m Model) fold.ModelConfig {
+	out := fold.ModelConfig{
+		Reference: "", ReferenceName: m.Reference,
+		Timing: window.Timing{
+			Windows: make([]window.Spec, 0, len(m.Windows)), Pane: m.Pane.Milliseconds(),
+			Lateness: m.Lateness.Milliseconds(), WatermarkDelay: m.WatermarkDelay.Milliseconds(),
+		},
+		Detectors: m.Detectors,
+		Rules:     alerting.Defaults(), // the file says none yet
+		Features:  nil, Predictions: nil,
+	}
+	if strings.HasPrefix(m.Reference, fingerprintPrefix) {
+		out.Reference = m.Reference
+	}
+	for _, w := range m.Windows {
+		out.Timing.Windows = append(out.Timing.Windows, window.Spec{Size: w.Size.Milliseconds(), Every: w.Every.Milliseconds()})
+	}
+	for name, f := range m.Features {
+		own := fold.FeatureConfig{Ignore: f.Ignore, Detectors: nil}
+		if f.Detectors != m.Detectors {
+			own.Detectors = &f.Detectors
+		}
+		switch {
+		case !own.Ignore && own.Detectors == nil:
+		case f.Role == string(result.RolePrediction):
+			out.Predictions = with(out.Predictions, name, own)
+		default:
+			out.Features = with(out.Features, name, own)
+		}
+	}
+	return out
+}
+
+// with adds to a map that is nil while it is empty: an empty one would have other bytes.
+func with(m map[string]fold.FeatureConfig, name string, f fold.FeatureConfig) map[string]fold.FeatureConfig {
+	if m == nil {
+		m = map[string]fold.FeatureConfig{}
+	}
+	m[name] = f
+	return m
+}
