@@ -12,20 +12,23 @@ import (
 // the bytes. Verdicts are never derived from the rounded number.
 const heatDigits = 5
 
-// verdictLetters maps a verdict to its letter in HeatFeature.Verdicts.
-var verdictLetters = map[result.Verdict]byte{
-	result.Drift: 'd', result.Warning: 'w', result.Stable: 's', result.Insufficient: 'i',
-}
-
 // NoVerdict is the letter of a window that does not hold the feature.
 const NoVerdict = '-'
 
 // VerdictLetter returns the letter of a verdict in a heat map, NoVerdict for an unknown one.
 func VerdictLetter(v result.Verdict) byte {
-	if c, ok := verdictLetters[v]; ok {
-		return c
+	switch v {
+	case result.Drift:
+		return 'd'
+	case result.Warning:
+		return 'w'
+	case result.Stable:
+		return 's'
+	case result.Insufficient:
+		return 'i'
+	default:
+		return NoVerdict
 	}
-	return NoVerdict
 }
 
 // MarshalJSON writes {"windows":[…],"features":[{"feature","role","kind","verdicts":"ssd-","psi_debiased":[0.01,null,…]}]}.

@@ -1,0 +1,134 @@
+package web
+
+import (
+	"encoding/json"
+	"net/http"
+
+	"github.com/driftd/driftd/history"
+	"github.com/driftd/driftd/result"
+)
+
+// The read routes. Each names the query parameters that it takes; any other is refused, so that a typing error is not
+// silently another question.
+
+func (s *Server) models(w http.ResponseWriter, r *http.Request) error {
+	p, err := parseParams(r, "limit", "cursor")
+	if err != nil {
+		return err
+	}
+	page, err := p.page()
+	if err != nil {
+		return err
+	}
+	models, next, err := s.o.Reader.Models(r.Context(), page)
+	if err != nil {
+		return err
+	}
+	return answer(w, models, next)
+}
+
+func (s *Server) model(w http.ResponseWriter, r *http.Request) error {
+	if _, err := parseParams(r); err != nil {
+		return err
+	}
+	m, err := s.o.Reader.Model(r.Context(), r.PathValue("model"))
+	if err != nil {
+		return err
+	}
+	return answer(w, m, "")
+}
+
+func (s *Server) windows(w http.ResponseWriter, r *http.Request) error {
+	q, err := windowsQuery(r)
+	if err != nil {
+		return err
+	}
+	list, err := s.o.Reader.Windows(r.Context(), q)
+	if err != nil {
+		return err
+	}
+	return answer(w, list.Summaries, list.Next)
+}
+
+func (s *Server) window(w http.ResponseWriter, r *http.Request) error {
+	if _, err := parseParams(r); err != nil {
+		return err
+	}
+	win, err := s.o.Reader.Window(r.Context(), r.PathValue("model"), r.PathValue("result_id"))
+	if err != nil {
+		return err
+	}
+	return answer(w, win, "")
+}
+
+func (s *Server) features(w http.ResponseWriter, r *http.Request) error {
+	p, err := parseParams(r, "version", "segment", "size")
+	if err != nil {
+		return err
+	}
+	q, err := p.series(r)
+	if err != nil {
+		return err
+	}
+	list, err := s.o.Reader.Features(r.Context(), q)
+	if err != nil {
+		return err
+	}
+	return answer(w, list, "")
+}
+
+func (s *Server) feature(w http.ResponseWriter, r *http.Request) error {
+	p, err := parseParams(r, "role", "version", "segment", "size", "from", "to", "limit", "cursor")
+	if err != nil {
+		return err
+	}
+	q, err := p.windows(r)
+	if err != nil {
+		return err
+	}
+	f, err := s.o.Reader.FeatureSeries(r.Context(), history.FeatureQuery{
+		Series: q.Series, Range: q.Range, Page: q.Page, Feature: r.PathValue("feature"), Role: result.Role(p["role"]),
+	})
+	if err != nil {
+		return err
+	}
+	return answer(w, f, f.Next)
+}
+
+func (s *Server) heat(w http.ResponseWriter, r *http.Request) error {
+	q, err := windowsQuery(r)
+	if err != nil {
+		return err
+	}
+	h, err := s.o.Reader.Heat(r.Context(), q)
+	if err != nil {
+		return err
+	}
+	return answer(w, h, h.Next)
+}
+
+func (s *Server) alerts(w http.ResponseWriter, r *http.Request) error {
+	p, err := parseParams(r, "limit", "cursor")
+	if err != nil {
+		return err
+	}
+	page, err := p.page()
+	if err != nil {
+		return err
+	}
+	list, next := []json.RawMessage{}, ""
+	if s.o.Alerts != nil {
+		if list, next, err = s.o.Alerts.Alerts(r.Context(), page); err != nil {
+			return err
+		}
+	}
+	return answer(w, list, next)
+}
+
+func windowsQuery(r *http.Request) (history.WindowsQuery, error) {
+	p, err := parseParams(r, "version", "segment", "size", "from", "to", "limit", "cursor")
+	if err != nil {
+		return history.WindowsQuery{}, err
+	}
+	return p.windows(r)
+}

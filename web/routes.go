@@ -1,0 +1,89 @@
+package web
+
+import (
+	"net/http"
+	"slices"
+	"strings"
+
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+)
+
+// Route is one entry of the server's table of routes. docs/api.md describes every one of them; a test says so.
+type Route struct {
+	Name    string // the value of the metrics' label `handler`
+	Method  string
+	Pattern string // as in net/http's ServeMux
+}
+
+type route struct {
+	Route
+	make func(*Server) (http.Handler, error)
+}
+
+// Routes lists what the server answers.
+func Routes() []Route {
+	var out []Route
+	for _, r := range routes() {
+		out = append(out, r.Route)
+	}
+	return out
+}
+
+// handler is an HTTP handler whose error becomes the answer.
+type handler func(w http.ResponseWriter, r *http.Request) error
+
+func routes() []route {
+	plain := func(f func(*Server) handler) func(*Server) (http.Handler, error) {
+		return func(s *Server) (http.Handler, error) { return s.fallible(f(s)), nil }
+	}
+	const model = "/api/v1/models/{model}"
+	return []route{
+		{Route{"models", "GET", "/api/v1/models"}, plain(func(s *Server) handler { return s.models })},
+		{Route{"model", "GET", model}, plain(func(s *Server) handler { return s.model })},
+		{Route{"windows", "GET", model + "/windows"}, plain(func(s *Server) handler { return s.windows })},
+		{Route{"window", "GET", model + "/windows/{result_id}"}, plain(func(s *Server) handler { return s.window })},
+		{Route{"features", "GET", model + "/features"}, plain(func(s *Server) handler { return s.features })},
+		{Route{"feature", "GET", model + "/features/{feature}"}, plain(func(s *Server) handler { return s.feature })},
+		{Route{"heat", "GET", model + "/heat"}, plain(func(s *Server) handler { return s.heat })},
+		{Route{"alerts", "GET", "/api/v1/alerts"}, plain(func(s *Server) handler { return s.alerts })},
+		{Route{"events", "POST", "/api/v1/events"}, plain(func(s *Server) handler { return s.events })},
+		{Route{"metrics", "GET", "/metrics"}, func(s *Server) (http.Handler, error) {
+			return promhttp.HandlerFor(s.o.Registry, promhttp.HandlerOpts{ErrorHandling: promhttp.ContinueOnError, MaxRequestsInFlight: 4}), nil
+		}},
+		{Route{"healthy", "GET", "/-/healthy"}, plain(func(s *Server) handler { return s.healthy })},
+		{Route{"ready", "GET", "/-/ready"}, plain(func(s *Server) handler { return s.ready })},
+		{Route{"reload", "POST", "/-/reload"}, plain(func(s *Server) handler { return s.reload })},
+		{Route{"page", "GET", "/{$}"}, (*Server).page},
+		{Route{"static", "GET", "/static/{file}"}, (*Server).static},
+	}
+}
+
+// byMethod picks the handler of the request's method; HEAD is GET without the body. Another method is 405 with Allow.
+func (s *Server) byMethod(methods map[string]http.Handler) http.Handler {
+	var allow []string
+	for m := range methods {
+		allow = append(allow, m)
+		if m == http.MethodGet {
+			allow = append(allow, http.MethodHead)
+		}
+	}
+	slices.Sort(allow)
+	list := strings.Join(allow, ", ")
+	refuse := s.metrics.count("unknown", s.guard(s.fallible(func(w http.ResponseWriter, r *http.Request) error {
+		w.Header().Set("Allow", list)
+		return &apiError{
+			Status: http.StatusMethodNotAllowed, Code: "method_not_allowed", Message: r.Method + " is not possible here; use " + list,
+		}
+	})))
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		m := r.Method
+		if m == http.MethodHead {
+			m = http.MethodGet
+		}
+		if h, ok := methods[m]; ok {
+			h.ServeHTTP(w, r)
+			return
+		}
+		refuse.ServeHTTP(w, r)
+	})
+}
