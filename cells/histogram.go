@@ -15,6 +15,9 @@ import (
 // HistogramAccuracy is the relative error of a Histogram's quantiles.
 const HistogramAccuracy = 0.01
 
+// mappingAccuracy is a little better, so that the bound holds after the rounding of the mapping's own arithmetic.
+const mappingAccuracy = 0.0099
+
 // HistogramFloor is the smallest value, in milliseconds, that a Histogram tells from 0.
 const HistogramFloor = 1e-6
 
@@ -35,7 +38,7 @@ type Histogram struct {
 
 // NewHistogram returns an empty histogram.
 func NewHistogram() *Histogram {
-	m, err := mapping.NewCubicallyInterpolatedMapping(HistogramAccuracy)
+	m, err := mapping.NewCubicallyInterpolatedMapping(mappingAccuracy)
 	if err != nil {
 		panic("BUG: " + err.Error()) // a constant accuracy is valid or never was
 	}
