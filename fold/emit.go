@@ -148,6 +148,7 @@ func (p *Partition) summary(model string, w *window.Status, config ModelConfig, 
 	tally, status, latency := window.Tally{}, map[string]uint64{}, cells.NewHistogram()
 	for _, pane := range v.panes {
 		tally.Add(&pane.Tally)
+		tally.Late += pane.LateFor[window.Spec{Size: w.ID.Size, Every: w.ID.Every}]
 		for s, n := range pane.Status {
 			status[s] += n
 		}

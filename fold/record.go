@@ -156,6 +156,13 @@ func (p *Partition) record(m Message, index int, subject string, ev *event.Event
 		p.arrival(s, func(t *window.Tally) { t.Late++ })
 		return nil
 	}
+	if len(place.Missed) > 0 {
+		p.arrivalPane(s, func(pane *window.Pane) {
+			for _, w := range place.Missed {
+				pane.LateFor[w]++
+			}
+		})
+	}
 	if ev.IsLabel {
 		p.label(s, place)
 	} else {
@@ -312,15 +319,22 @@ func (p *Partition) changed(s *source, place window.Placement, pane *window.Pane
 
 // arrival counts what has no place of its own where the source is now, or keeps it until there is such a place.
 func (p *Partition) arrival(s *source, f func(*window.Tally)) {
+	if !p.arrivalPane(s, func(pane *window.Pane) { f(&pane.Tally) }) {
+		f(&s.Pending)
+	}
+}
+
+// arrivalPane changes the pane of no version in which the source is now; it returns false while there is none.
+func (p *Partition) arrivalPane(s *source, f func(*window.Pane)) bool {
 	t, ok := s.Arrival()
 	if !ok {
-		f(&s.Pending)
-		return
+		return false
 	}
 	place := s.Place(t)
 	pane := p.pane(s, place, "")
-	f(&pane.Tally)
+	f(pane)
 	p.changed(s, place, pane)
+	return true
 }
 
 // settlePending counts what waited for the source's first pane.

@@ -59,6 +59,7 @@ type Pane struct {
 	Key      PaneKey
 	Tally    Tally
 	Status   map[string]uint64 // events by response status as written, bounded
+	LateFor  map[Spec]uint64   // records that windows of this kind could not take any more, while others could
 	Latency  *cells.Histogram
 	Features []*cells.Counts // one for each feature of the reference, in its order; nil without a reference
 
@@ -70,7 +71,7 @@ type Pane struct {
 // NewPane returns an empty pane. ref is nil for a model without a reference; bounds is BlockBounds(ref).
 func NewPane(key PaneKey, ref *reference.Reference, bounds []int) *Pane {
 	p := &Pane{
-		Key: key, Tally: Tally{}, Status: map[string]uint64{}, Latency: cells.NewHistogram(), Features: nil,
+		Key: key, Tally: Tally{}, Status: map[string]uint64{}, LateFor: map[Spec]uint64{}, Latency: cells.NewHistogram(), Features: nil,
 		Closes: Never, Dirty: false, bounds: nil,
 	}
 	if ref != nil && key.Version != "" {
@@ -145,6 +146,13 @@ func (p *Pane) AppendBlock(b []byte, block int) []byte {
 		b = AppendString(b, s)
 		b = binary.AppendUvarint(b, p.Status[s])
 	}
+	specs := slices.SortedFunc(maps.Keys(p.LateFor), Spec.compare)
+	b = binary.AppendUvarint(b, uint64(len(specs)))
+	for _, s := range specs {
+		b = binary.AppendUvarint(b, uint64(s.Size))
+		b = binary.AppendUvarint(b, uint64(s.Every))
+		b = binary.AppendUvarint(b, p.LateFor[s])
+	}
 	return p.Latency.AppendBinary(b)
 }
 
@@ -192,6 +200,18 @@ func (p *Pane) DecodeBlock(b []byte, block int, ref *reference.Reference) error 
 			return fmt.Errorf("%w: statuses", errCorrupt)
 		}
 		p.Status[s] = c
+	}
+	if n, b, ok = ReadUvarint(b); !ok || n > uint64(len(b)) {
+		return fmt.Errorf("%w: late counts", errCorrupt)
+	}
+	for range n {
+		var v [3]uint64
+		for i := range v {
+			if v[i], b, ok = ReadUvarint(b); !ok {
+				return fmt.Errorf("%w: late counts", errCorrupt)
+			}
+		}
+		p.LateFor[Spec{Size: int64(v[0]), Every: int64(v[1])}] = v[2]
 	}
 	h, b, err := cells.DecodeHistogram(b)
 	if err != nil {

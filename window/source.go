@@ -97,18 +97,26 @@ func (s *Source) EpochOf(id ID) *Epoch {
 type Placement struct {
 	Start   int64 // of its pane
 	Epoch   *Epoch
-	TooLate bool // no window may take it any more
-	Revises bool // a window that contains it was emitted already
+	TooLate bool   // no window may take it any more
+	Missed  []Spec // kinds of windows of which at least one that contains it is closed, while a longer or later one takes it
+	Revises bool   // a window that contains it was emitted already
 }
 
 // Place says where event time t belongs. It changes nothing.
 func (s *Source) Place(t int64) Placement {
 	e := s.Epoch(t)
 	start := floor(t, e.Timing.Pane)
-	p := Placement{Start: start, Epoch: e, TooLate: false, Revises: false}
+	p := Placement{Start: start, Epoch: e, TooLate: false, Missed: nil, Revises: false}
 	if s.Watermark != Unset && s.Watermark >= closes(e.Timing, start) {
 		p.TooLate = true
 		return p
+	}
+	if s.Watermark != Unset && s.Watermark >= start+e.Timing.Lateness {
+		for _, w := range e.Timing.Windows {
+			if s.Watermark >= floor(start, w.Every)+w.Every+e.Timing.Lateness {
+				p.Missed = append(p.Missed, w)
+			}
+		}
 	}
 	if s.emittedThrough > start {
 		s.containing(e, start, func(id ID) {

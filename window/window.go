@@ -72,6 +72,10 @@ func floor(t, step int64) int64 {
 	return q * step
 }
 
+func (s Spec) compare(o Spec) int {
+	return cmp.Or(cmp.Compare(s.Size, o.Size), cmp.Compare(s.Every, o.Every))
+}
+
 // ends calls f with the end of every window of s that contains the pane beginning at start.
 func (s Spec) ends(start int64, f func(end int64)) {
 	first := floor(start, s.Every) + s.Every // windows end on multiples of Every; the first one after the pane's start
