@@ -200,8 +200,11 @@ func TestDecileBins(t *testing.T) {
 	}
 	f = detectortest.Numeric(t, ref, 100)
 	want := []result.Bin{
-		{Label: "≤ 8", Reference: 8, Current: 8}, {Label: "(8, 15]", Reference: 7, Current: 7},
-		{Label: "(15, 19)", Reference: 3, Current: 3}, {Label: "= 19", Reference: 51, Current: 51}, {Label: "> 19", Reference: 2, Current: 2},
+		{Label: "≤ 8", Reference: 8, Current: 8},
+		{Label: "(8, 15]", Reference: 7, Current: 7},
+		{Label: "(15, 19)", Reference: 3, Current: 3},
+		{Label: "= 19", Reference: 51, Current: 51},
+		{Label: "> 19", Reference: 2, Current: 2},
 	}
 	if diff := cmp.Diff(want, detectors.Evaluate(f, f.Counts, detectors.Default()).Bins); diff != "" {
 		t.Errorf("bins with a heavy value:\n%s", diff)
@@ -214,7 +217,9 @@ func TestCategoryBinsAndRates(t *testing.T) {
 	detectortest.AddCategories(c, []string{"b", "b", "z", "b"})
 	c.AddMissing()
 	got := detectors.Evaluate(f, c, detectors.Default())
-	want := []result.Bin{{Label: "a", Reference: 2, Current: 0}, {Label: "b", Reference: 1, Current: 3}, {Label: "other", Reference: 3, Current: 1}}
+	want := []result.Bin{
+		{Label: "a", Reference: 2, Current: 0}, {Label: "b", Reference: 1, Current: 3}, {Label: "other", Reference: 3, Current: 1},
+	}
 	if diff := cmp.Diff(want, got.Bins); diff != "" {
 		t.Errorf("bins:\n%s", diff)
 	}

@@ -98,7 +98,7 @@ func oracleCDF(n int, d *big.Rat) float64 {
 func TestKSOneSampleAgainstExactRecursion(t *testing.T) {
 	// The oracle is exact; cancellation in 1-CDF leaves it about 1e-15 absolute, so p is compared where it is above 1e-7.
 	for _, n := range []int{1, 2, 3, 10, 50, 140, 141, 200} {
-		for _, z := range []float64{0.3, 0.45, 0.6, 0.8, 0.868, 0.87, 1, 1.2, 1.48, 1.49, 1.7, 1.99, 2.01, 2.5} {
+		for _, z := range []float64{0.3, 0.6, 0.868, 0.87, 1.2, 1.48, 1.49, 1.99, 2.01, 2.5} {
 			d := z / math.Sqrt(float64(n))
 			if d >= 1 {
 				continue
@@ -168,9 +168,12 @@ func TestSmirnovClosedForms(t *testing.T) {
 	// n = 1: P(D⁺ ≥ d) = 1-d. n = 2: (1-d)² + d(1-d)·… = 1 - d² - … by hand: for d ≥ ½ only j = 0: (1-d)²;
 	// for d < ½ j = 1 adds d·2·(d+½)^0·(½-d).
 	tests := []struct{ n, d, want float64 }{
-		{1, 0.25, 0.75}, {1, 0.9, 0.1},
-		{2, 0.75, 0.0625}, {2, 0.25, 0.5625 + 0.25*2*0.25},
-		{3, 0, 1}, {3, 1, 0},
+		{1, 0.25, 0.75},
+		{1, 0.9, 0.1},
+		{2, 0.75, 0.0625},
+		{2, 0.25, 0.5625 + 0.25*2*0.25},
+		{3, 0, 1},
+		{3, 1, 0},
 	}
 	for _, tc := range tests {
 		if got := SmirnovSF(tc.n, tc.d); !near(got, tc.want, 1e-13, 0) {
@@ -267,8 +270,14 @@ func BenchmarkKSPValue(b *testing.B) {
 		n, m uint64
 		d    float64
 	}{
-		{100, 100, 0.1}, {120, 9408, 0.1}, {1344, 9408, 0.02}, {1344, 9408, 0.1},
-		{1e5, 1e5, 0.0005}, {1e5, 1e5, 0.002}, {1e6, 1e6, 0.003}, {1e9, 1e6, 0.003},
+		{100, 100, 0.1},
+		{120, 9408, 0.1},
+		{1344, 9408, 0.02},
+		{1344, 9408, 0.1},
+		{1e5, 1e5, 0.0005},
+		{1e5, 1e5, 0.002},
+		{1e6, 1e6, 0.003},
+		{1e9, 1e6, 0.003},
 	} {
 		b.Run(fmt.Sprintf("n=%d/m=%d/d=%v", s.n, s.m, s.d), func(b *testing.B) {
 			for b.Loop() {

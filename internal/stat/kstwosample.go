@@ -98,7 +98,7 @@ func KSPValue(d float64, n, m uint64, convention KSConvention) (float64, bool) {
 		exact = exact && n*m <= 10000
 	}
 	if exact {
-		ni, mi := int(n), int(m) //nolint:gosec // both ≤ MaxExactKS
+		ni, mi := int(n), int(m) // both at most MaxExactKS
 		lcm := float64(ni / gcd(ni, mi) * mi)
 		p, err := KSTwoSampleSF(ni, mi, int64(math.Round(d*lcm)))
 		return p, err == nil
