@@ -32,7 +32,7 @@ const (
 const nibble = 15
 
 func (v *vector) inc(i int) {
-	if v.narrow != nil && v.narrow[i] != math.MaxUint32 {
+	if i < len(v.narrow) && v.narrow[i] != math.MaxUint32 {
 		v.narrow[i]++
 		return
 	}

@@ -17,31 +17,32 @@ import (
 	"github.com/driftd/driftd/internal/testenv"
 )
 
-// input is the input of a vector: an array, or a column of a data set (vectors/README.md section 1).
-type input struct {
-	values []float64 // NaN for null
-}
-
-func (in *input) UnmarshalJSON(b []byte) error {
-	var array []any
-	if json.Unmarshal(b, &array) != nil {
-		return nil // a reference to a file: loadColumn
+// load returns the input of a vector, NaN for null: an array, or a column of a data set (vectors/README.md section 1).
+func load(t *testing.T, raw []byte) []float64 {
+	t.Helper()
+	if raw[0] != '[' {
+		return loadColumn(t, raw)
 	}
+	var array []any
+	if err := json.Unmarshal(raw, &array); err != nil {
+		t.Fatal(err)
+	}
+	out := make([]float64, 0, len(array))
 	for _, v := range array {
 		switch v := v.(type) {
 		case float64:
-			in.values = append(in.values, v)
+			out = append(out, v)
 		case string:
 			x, err := strconv.ParseFloat(v, 64)
 			if err != nil {
-				return err
+				t.Fatal(err)
 			}
-			in.values = append(in.values, x)
+			out = append(out, x)
 		default:
-			in.values = append(in.values, math.NaN())
+			out = append(out, math.NaN())
 		}
 	}
-	return nil
+	return out
 }
 
 // loadColumn reads the column that ref names.
@@ -124,16 +125,9 @@ func TestQuantileVectors(t *testing.T) {
 		}
 		vectors++
 		t.Run(v.Name, func(t *testing.T) {
-			var in input
-			if v.Values[0] == '[' {
-				if err := json.Unmarshal(v.Values, &in); err != nil {
-					t.Fatal(err)
-				}
-			} else {
-				in.values = loadColumn(t, v.Values)
-			}
+			values := load(t, v.Values)
 			h, points, fits := cells.NewHistogram(), map[float64]bool{}, true
-			for i, x := range in.values {
+			for i, x := range values {
 				if math.IsNaN(x) || math.IsInf(x, 0) {
 					continue
 				}
@@ -143,7 +137,7 @@ func TestQuantileVectors(t *testing.T) {
 					points[x+0] = true
 				}
 			}
-			c := countNumbers(numeric(t, sorted(points)...), in.values...)
+			c := countNumbers(numeric(t, sorted(points)...), values...)
 			if c.N() != v.Stats.N {
 				t.Errorf("%d values, want %d", c.N(), v.Stats.N)
 			}

@@ -44,7 +44,7 @@ func Walk(ref, cur *Counts) iter.Seq[Pair] {
 func walkOuter(ref, cur []outerCell, ends func(lo, hi float64) (float64, float64), yield func(Pair) bool) bool {
 	for len(ref) > 0 || len(cur) > 0 {
 		var p Pair
-		key := 0
+		var key int
 		if len(ref) > 0 && (len(cur) == 0 || ref[0].key <= cur[0].key) {
 			key = ref[0].key
 		} else {

@@ -161,14 +161,16 @@ func (c *column) freezeNumeric(f *Feature, resolution int, edges []float64) erro
 		f.Counts.AddNumber(x)
 	}
 	f.Counts.Inf, f.Counts.Invalid = infs, invalid
-	for start, end := 0, 0; start < len(values); start = end {
-		for end = start; end < len(values) && values[end] == values[start]; {
-			end++
+	for rest := values; len(rest) > 0; {
+		run := 1
+		for run < len(rest) && rest[run] == rest[0] {
+			run++
 		}
 		f.Distinct++
-		if end-start == 1 {
+		if run == 1 {
 			f.Singletons++
 		}
+		rest = rest[run:]
 	}
 	return nil
 }

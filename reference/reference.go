@@ -52,7 +52,7 @@ type Feature struct {
 
 // Find returns the feature with this role and name.
 func (r *Reference) Find(role result.Role, name string) (*Feature, bool) {
-	i, ok := slices.BinarySearchFunc(r.Features, Feature{Role: role, Name: name}, compareFeatures) //nolint:exhaustruct_v5 // a search key
+	i, ok := slices.BinarySearchFunc(r.Features, Feature{Role: role, Name: name}, compareFeatures)
 	if !ok {
 		return nil, false
 	}

@@ -63,7 +63,7 @@ func newCSV(text io.Reader, comma rune, mapping map[string]string) (s *csvSource
 	}
 	s = &csvSource{
 		in: in, csv: r, columns: nil, at: line, after: line + 1 + strings.Count(header[len(header)-1], "\n"), blank: 0,
-		held: nil, heldErr: nil, scratch: nil, ev: event.Event{}, //nolint:exhaustruct_v5 // empty
+		held: nil, heldErr: nil, scratch: nil, ev: event.Event{},
 	}
 	byColumn, seen := inverse(mapping), map[string]bool{}
 	for i, name := range header {
@@ -135,7 +135,7 @@ func (s *csvSource) nextOfOne() (*event.Event, error) {
 // row makes an event of a record.
 func (s *csvSource) row(record []string) (*event.Event, error) {
 	e := &s.ev
-	*e = event.Event{Prediction: e.Prediction[:0], Features: e.Features[:0], Segments: e.Segments[:0]} //nolint:exhaustruct_v5 // cleared
+	*e = event.Event{Prediction: e.Prediction[:0], Features: e.Features[:0], Segments: e.Segments[:0]}
 	s.scratch = s.scratch[:0]
 	for i, text := range record {
 		c := &s.columns[i]

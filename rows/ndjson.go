@@ -33,7 +33,7 @@ func newNDJSON(in *bufio.Reader, mapping map[string]string) (*ndjsonSource, erro
 	limits := event.DefaultLimits()
 	return &ndjsonSource{
 		in: in, decoder: event.NewDecoder(limits), mapping: mapping, byColumn: inverse(mapping),
-		maxLine: limits.MaxRecord, at: 0, long: nil, wrapped: nil, ev: event.Event{}, //nolint:exhaustruct_v5 // empty
+		maxLine: limits.MaxRecord, at: 0, long: nil, wrapped: nil, ev: event.Event{},
 	}, nil
 }
 
@@ -118,7 +118,7 @@ func (s *ndjsonSource) flat(line []byte) (*event.Event, error) {
 		return nil, rejected
 	}
 	e := &s.ev
-	*e = event.Event{ //nolint:exhaustruct_v5 // cleared
+	*e = event.Event{
 		Prediction: e.Prediction[:0], Features: e.Features[:0], Segments: e.Segments[:0], DuplicateKeys: wrapped.DuplicateKeys,
 	}
 	for i := range wrapped.Features {

@@ -112,7 +112,8 @@ func TestRead(t *testing.T) {
 			},
 		},
 		"csv mapped": {
-			"a.csv", "when,ts,score\n2026-11-22,5,0.5\n", map[string]string{"ts": "when", "prediction": "score"},
+			"a.csv", "when,ts,score\n2026-11-22,5,0.5\n",
+			map[string]string{"ts": "when", "prediction": "score"},
 			[]string{`ts=1795305600000 prediction=0.5 [ts]=5`},
 		},
 		"one column": {
