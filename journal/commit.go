@@ -239,7 +239,11 @@ func (j *Journal) docMsg(d result.Doc, number uint64) (*nats.Msg, error) {
 	if len(d.Data) > maxPart {
 		return nil, &TooLargeError{What: "document " + d.ID, Size: len(d.Data), Most: maxPart}
 	}
-	m := newMsg(j.subj.out+d.Model, d.Data)
+	kind := d.Kind
+	if kind == "" {
+		kind = result.KindResult
+	}
+	m := newMsg(j.subj.out+string(kind)+"."+d.Model, d.Data)
 	m.Header.Set(HeaderDocID, d.ID)
 	m.Header.Set(HeaderDocNumber, strconv.FormatUint(number, 10))
 	return m, nil

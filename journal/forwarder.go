@@ -207,7 +207,7 @@ func (p *forwarding) add(ctx context.Context, m jetstream.Msg) (pending uint64, 
 		p.dups++
 		return md.NumPending, nil
 	}
-	out := newMsg(resultSubject+strings.TrimPrefix(m.Subject(), p.f.subj.out), m.Data())
+	out := newMsg(outboxSubject+strings.TrimPrefix(m.Subject(), p.f.subj.out), m.Data())
 	out.Header.Set(HeaderPartition, strconv.Itoa(p.f.partition))
 	out.Header.Set(HeaderDocNumber, strconv.FormatUint(number, 10))
 	ack, err := p.f.js.PublishMsgAsync(out, jetstream.WithMsgID(id), jetstream.WithExpectStream(OutboxStream),

@@ -14,8 +14,9 @@ const (
 	OutboxStream     = "DRIFTD_OUTBOX"
 	ReferencesStream = "DRIFTD_REFERENCES"
 
-	resultSubject     = "driftd.result."
-	transitionSubject = "driftd.transition."
+	outboxSubject     = "driftd." // followed by the document's kind and its model
+	resultSubject     = outboxSubject + string(result.KindResult) + "."
+	transitionSubject = outboxSubject + string(result.KindTransition) + "."
 	referenceSubject  = "driftd.reference."
 )
 

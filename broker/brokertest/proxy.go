@@ -58,6 +58,18 @@ func (p *Proxy) arm(text string, before bool) {
 	p.needle, p.before = []byte(text), before
 }
 
+// Retarget makes new connections go to another broker.
+func (p *Proxy) Retarget(tb testing.TB, brokerURL string) {
+	tb.Helper()
+	u, err := url.Parse(brokerURL)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.target = u.Host
+}
+
 // SetDown refuses (true) or allows new connections, and cuts the present ones when going down.
 func (p *Proxy) SetDown(down bool) {
 	p.mu.Lock()
@@ -76,7 +88,10 @@ func (p *Proxy) accept() {
 		if err != nil {
 			return
 		}
-		s, err := net.Dial("tcp", p.target)
+		p.mu.Lock()
+		target := p.target
+		p.mu.Unlock()
+		s, err := net.Dial("tcp", target)
 		if err != nil || !p.track(c, s) {
 			_ = c.Close()
 			if s != nil {

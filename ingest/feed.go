@@ -1,0 +1,151 @@
+package ingest
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
+)
+
+// errSilent says that no message came for idleCheck. It is a question, not a fault.
+var errSilent = errors.New("no message for a while")
+
+var errBadReply = errors.New("the reply subject of a message is not understood")
+
+// feedBytes is how much the queue holds before the library's reader has to wait. It adds to what is pulled.
+const feedBytes = 4 << 20
+
+// feed hands the messages of one JetStream consumer from the library's goroutine to the reader, many at a time, and
+// remembers the first error. A reader that falls behind blocks the library, which then pulls no more: memory is bounded by
+// the bytes of a pull and of the queue.
+type feed struct {
+	cc jetstream.ConsumeContext
+
+	mu    sync.Mutex
+	queue []Message
+	bytes int
+	err   error
+	done  bool
+
+	ready chan struct{} // one token: there is something to take
+	space chan struct{} // one token: there is room again
+	quit  chan struct{}
+
+	// The reader's own side.
+	batch []Message
+	pos   int
+	idle  *time.Timer
+}
+
+func newFeed(cons jetstream.Consumer, pullBytes int) (*feed, error) {
+	f := &feed{
+		ready: make(chan struct{}, 1), space: make(chan struct{}, 1), quit: make(chan struct{}),
+		idle: time.NewTimer(idleCheck),
+	}
+	cc, err := cons.Consume(f.take, jetstream.PullMaxBytes(pullBytes), jetstream.PullHeartbeat(heartbeat),
+		jetstream.PullExpiry(pullExpiry), jetstream.ConsumeErrHandler(func(_ jetstream.ConsumeContext, err error) { f.fail(err) }))
+	if err != nil {
+		return nil, fmt.Errorf("pulling: %w", err)
+	}
+	f.cc = cc
+	return f, nil
+}
+
+// take runs on the library's goroutine.
+func (f *feed) take(m jetstream.Msg) {
+	d, ok := parseReply(m.Reply())
+	if !ok {
+		f.fail(errBadReply)
+		return
+	}
+	msg := Message{Seq: d.streamSeq, Subject: m.Subject(), Time: d.timeNS / int64(time.Millisecond), Data: m.Data(), Pending: d.pending}
+	f.mu.Lock()
+	f.queue = append(f.queue, msg)
+	f.bytes += len(msg.Data) + len(msg.Subject)
+	full := f.bytes > feedBytes
+	f.mu.Unlock()
+	signal(f.ready)
+	for full {
+		select {
+		case <-f.space:
+		case <-f.quit:
+			return
+		}
+		f.mu.Lock()
+		full = f.bytes > feedBytes
+		f.mu.Unlock()
+	}
+}
+
+// fail remembers the first error; what came before it is still read.
+func (f *feed) fail(err error) {
+	f.mu.Lock()
+	if f.err == nil {
+		f.err = err
+	}
+	f.mu.Unlock()
+	signal(f.ready)
+}
+
+func signal(c chan struct{}) {
+	select {
+	case c <- struct{}{}:
+	default:
+	}
+}
+
+func (f *feed) next(ctx context.Context) (Message, error) {
+	for f.pos == len(f.batch) {
+		if err := f.refill(ctx); err != nil {
+			return Message{}, err
+		}
+	}
+	m := f.batch[f.pos]
+	f.batch[f.pos] = Message{} // the payload may be collected
+	f.pos++
+	return m, nil
+}
+
+// refill swaps the reader's empty batch for everything that is queued.
+func (f *feed) refill(ctx context.Context) error {
+	f.mu.Lock()
+	if len(f.queue) > 0 {
+		f.batch, f.queue, f.pos = f.queue, f.batch[:0], 0
+		f.bytes = 0
+		f.mu.Unlock()
+		signal(f.space)
+		return nil
+	}
+	err := f.err
+	f.mu.Unlock()
+	if err != nil {
+		return err
+	}
+	f.idle.Reset(idleCheck)
+	select {
+	case <-f.ready:
+		return nil
+	case <-f.idle.C:
+		return errSilent
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// empty says whether nothing waits for the reader.
+func (f *feed) empty() bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.pos == len(f.batch) && len(f.queue) == 0
+}
+
+// close stops pulling and waits until the library has let go.
+func (f *feed) close() {
+	close(f.quit)
+	f.idle.Stop()
+	f.cc.Stop()
+	<-f.cc.Closed()
+}

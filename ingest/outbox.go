@@ -1,0 +1,164 @@
+package ingest
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync/atomic"
+	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
+)
+
+const (
+	outboxStream   = "DRIFTD_OUTBOX" // journal.OutboxStream; a test keeps them equal, shell packages do not import one another
+	sinkAckWait    = time.Minute
+	sinkMaxPending = 20_000
+	sinkChunk      = 32       // messages of at most 1 MiB: below the server's 64 MiB of pending bytes for a client
+	sinkBytes      = 16 << 20 // of one Fetch, after which it returns what it has
+	sinkPoll       = 5 * time.Second
+)
+
+// OutboxMsg is one committed document on its way to a sink.
+type OutboxMsg struct {
+	Subject    string // driftd.result.<model> or driftd.transition.<model>
+	ID         string // message id: writing the same id again must change nothing
+	Seq        uint64 // in the outbox
+	Time       int64  // when it got there, Unix milliseconds of the broker
+	Deliveries uint64 // 1: the first time
+	Data       []byte
+
+	msg jetstream.Msg
+}
+
+// Ack says that the sink has stored the document.
+func (m OutboxMsg) Ack() error { return m.msg.Ack() }
+
+// Nak gives the document back, to be delivered again after a delay.
+func (m OutboxMsg) Nak(delay time.Duration) error { return m.msg.NakWithDelay(delay) }
+
+// Sink reads the outbox for one store or notifier, at least once and in whatever order retries need. It is not safe for
+// concurrent use.
+type Sink struct {
+	cons jetstream.Consumer
+	name string
+	high uint64 // highest sequence that was ever delivered to this sink
+	lost atomic.Uint64
+}
+
+// Outbox returns the sink with a durable name of [A-Za-z0-9_-]; it is created on first use and then begins at the oldest
+// document of the outbox.
+func Outbox(ctx context.Context, js jetstream.JetStream, durable string) (*Sink, error) {
+	cons, err := js.Consumer(ctx, outboxStream, durable)
+	if errors.Is(err, jetstream.ErrConsumerNotFound) {
+		cons, err = js.CreateConsumer(ctx, outboxStream, jetstream.ConsumerConfig{
+			Durable: durable, Description: "driftd: sink of committed results", AckPolicy: jetstream.AckExplicitPolicy,
+			AckWait: sinkAckWait, MaxDeliver: -1, MaxAckPending: sinkMaxPending, DeliverPolicy: jetstream.DeliverAllPolicy,
+		})
+	}
+	if err != nil {
+		return nil, fmt.Errorf("opening outbox for %s: %w", durable, err)
+	}
+	info := cons.CachedInfo()
+	if info.Config.AckPolicy != jetstream.AckExplicitPolicy || info.Config.FilterSubject != "" || info.Config.MaxDeliver > 0 {
+		return nil, fmt.Errorf("opening outbox for %s: a consumer of this name exists with other settings: "+
+			"delete it with `nats consumer rm %s %s` or choose another name", durable, outboxStream, durable)
+	}
+	s := &Sink{cons: cons, name: durable, high: info.Delivered.Stream}
+	if info.Delivered.Consumer == 0 {
+		// Nothing was delivered yet: what expired before is not this sink's loss.
+		stream, err := js.Stream(ctx, outboxStream)
+		if err != nil {
+			return nil, fmt.Errorf("opening outbox for %s: %w", durable, err)
+		}
+		s.high = max(stream.CachedInfo().State.FirstSeq, 1) - 1
+	}
+	return s, nil
+}
+
+// Lost returns how many documents the outbox's bounds removed before this sink got them, as far as seen by this process;
+// safe to call at any time.
+func (s *Sink) Lost() uint64 { return s.lost.Load() }
+
+// Pending returns how many documents this sink has not acknowledged: not delivered yet, and delivered.
+func (s *Sink) Pending(ctx context.Context) (uint64, error) {
+	info, err := s.cons.Info(ctx)
+	if err != nil {
+		return 0, fmt.Errorf("reading outbox for %s: %w", s.name, err)
+	}
+	return info.NumPending + uint64(max(0, info.NumAckPending)), nil
+}
+
+// Fetch returns at least one and at most limit documents (and not much more than 16 MiB), and waits for the first as long
+// as ctx lives. Each must be acknowledged or given back within a minute, else it comes again.
+func (s *Sink) Fetch(ctx context.Context, limit int) ([]OutboxMsg, error) {
+	var out []OutboxMsg
+	size := 0
+	for len(out) < max(1, limit) && size < sinkBytes {
+		if err := ctx.Err(); err != nil && len(out) == 0 {
+			return nil, err
+		}
+		got, err := s.chunk(ctx, min(sinkChunk, max(1, limit)-len(out)), len(out) == 0)
+		for _, m := range got {
+			size += len(m.Data)
+		}
+		out = append(out, got...)
+		if err != nil && len(out) == 0 {
+			return nil, fmt.Errorf("reading outbox for %s: %w", s.name, err)
+		}
+		if err != nil || len(got) == 0 && len(out) > 0 {
+			break
+		}
+	}
+	return out, nil
+}
+
+// chunk takes what is there, or with wait the first document that comes.
+func (s *Sink) chunk(ctx context.Context, n int, wait bool) ([]OutboxMsg, error) {
+	batch, err := s.cons.FetchNoWait(n)
+	if err != nil {
+		return nil, err
+	}
+	out, err := s.collect(batch)
+	if err != nil || len(out) > 0 || !wait {
+		return out, err
+	}
+	wctx, cancel := context.WithTimeout(ctx, sinkPoll)
+	defer cancel()
+	if d, ok := wctx.Deadline(); ok && time.Until(d) < time.Millisecond {
+		<-ctx.Done() // the library refuses a context that ends right now
+		return nil, ctx.Err()
+	}
+	if batch, err = s.cons.Fetch(1, jetstream.FetchContext(wctx)); err != nil {
+		if ctx.Err() != nil {
+			return nil, ctx.Err()
+		}
+		return nil, err
+	}
+	out, err = s.collect(batch)
+	if len(out) == 0 && (errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled)) {
+		return nil, ctx.Err() // nil: only this wait is over
+	}
+	return out, err
+}
+
+func (s *Sink) collect(batch jetstream.MessageBatch) ([]OutboxMsg, error) {
+	var out []OutboxMsg
+	for m := range batch.Messages() {
+		md, err := m.Metadata()
+		if err != nil {
+			return out, err
+		}
+		seq := md.Sequence.Stream
+		if md.NumDelivered == 1 && seq > s.high {
+			// The outbox has no holes of its own: what is missing has expired.
+			s.lost.Add(seq - s.high - 1)
+			s.high = seq
+		}
+		out = append(out, OutboxMsg{
+			Subject: m.Subject(), ID: m.Headers().Get(jetstream.MsgIDHeader), Seq: seq, Time: md.Timestamp.UnixMilli(),
+			Deliveries: md.NumDelivered, Data: m.Data(), msg: m,
+		})
+	}
+	return out, batch.Error()
+}
