@@ -58,6 +58,21 @@ type FeatureQuery struct {
 	Role    result.Role
 }
 
+// AlertsQuery asks for the incidents, the one that changed last first: for each its newest transition. Model and State
+// narrow it down. With an Incident it asks for all transitions of that one instead, newest first.
+type AlertsQuery struct {
+	Page
+	Model    string
+	State    result.IncidentState
+	Incident string
+}
+
+// Alerts is a page of transitions as they were committed.
+type Alerts struct {
+	Transitions []json.RawMessage
+	Next        string
+}
+
 // State is what the newest window of a series said.
 type State struct {
 	Version    string         `json:"version"`

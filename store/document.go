@@ -8,13 +8,12 @@ import (
 	"fmt"
 	"math"
 	"strconv"
-	"strings"
 
 	"github.com/driftd/driftd/result"
 )
 
-// Document is one committed document on its way into the store: exactly the bytes of a result.Summary or a
-// result.FeatureDoc. ID is its message id in the outbox: <result_id>, or <result_id>.<part>.
+// Document is one committed document on its way into the store: exactly the bytes of a result.Summary, a result.FeatureDoc
+// or a result.Transition. ID is its message id in the outbox: <result_id>, <result_id>.<part>, or the transition's id.
 type Document struct {
 	ID   string
 	Data []byte
@@ -29,9 +28,10 @@ const (
 
 // The kinds of a document, and the part number under which a summary is kept.
 const (
-	typeSummary  = "summary"
-	typeFeatures = "features"
-	summaryPart  = -1
+	typeSummary    = "summary"
+	typeFeatures   = "features"
+	typeTransition = "transition"
+	summaryPart    = -1
 )
 
 // The encodings of stored bytes.
@@ -48,6 +48,9 @@ type parsed struct {
 	summary  *result.Summary // of a summary
 	reasons  string          // of a summary, as JSON
 	features []parsedFeature
+
+	transition *result.Transition // of a transition
+
 	sum      [sha256.Size]byte
 	encoding int
 	data     []byte // as stored
@@ -92,22 +95,53 @@ func (s *Store) parse(d Document) (*parsed, error) {
 	}
 	p := &parsed{id: d.ID, part: summaryPart, sum: sha256.Sum256(d.Data), encoding: encodingPlain, data: d.Data}
 	want := ""
-	// The id tells a summary from features before the bytes are read, so that they are decoded once.
-	if strings.Contains(d.ID, ".") {
-		if err := s.parseFeatureDoc(p, d.Data); err != nil {
-			return nil, malformed("%v", err)
-		}
-		want = p.head.ResultID + "." + strconv.Itoa(p.part)
-	} else {
-		if err := parseSummary(p, d.Data); err != nil {
-			return nil, malformed("%v", err)
-		}
+	kind, err := typeOf(d.Data)
+	if err != nil {
+		return nil, malformed("%v", err)
+	}
+	switch kind {
+	case typeSummary:
+		err = parseSummary(p, d.Data)
 		want = p.head.ResultID
+	case typeFeatures:
+		err = s.parseFeatureDoc(p, d.Data)
+		want = p.head.ResultID + "." + strconv.Itoa(p.part)
+	case typeTransition:
+		err = parseTransition(p, d.Data)
+		want = p.head.ResultID
+	default:
+		err = fmt.Errorf("type %q is none of %q, %q and %q", kind, typeSummary, typeFeatures, typeTransition)
+	}
+	if err != nil {
+		return nil, malformed("%v", err)
 	}
 	if d.ID != want {
 		return nil, malformed("its content says that it is %q", want)
 	}
 	return p, nil
+}
+
+// typeOf reads a document's type. It is the second field, so this stops long before the document's end.
+func typeOf(data []byte) (string, error) {
+	d := json.NewDecoder(bytes.NewReader(data))
+	if t, err := d.Token(); err != nil || t != json.Delim('{') {
+		return "", errors.New("it is not a JSON object")
+	}
+	for d.More() {
+		key, err := d.Token()
+		if err != nil {
+			return "", fmt.Errorf("reading JSON: %w", err)
+		}
+		var value json.RawMessage
+		if err := d.Decode(&value); err != nil {
+			return "", fmt.Errorf("reading JSON: %w", err)
+		}
+		var kind string
+		if key == "type" && json.Unmarshal(value, &kind) == nil {
+			return kind, nil
+		}
+	}
+	return "", errors.New(`it has no "type"`)
 }
 
 func parseSummary(p *parsed, data []byte) error {
@@ -180,7 +214,7 @@ func (h *head) check(kind string) error {
 	case h.Schema != result.SchemaVersion:
 		return fmt.Errorf("schema %d, this driftd knows %d", h.Schema, result.SchemaVersion)
 	case h.Type != kind:
-		return fmt.Errorf("type %q, by its id it should be %q", h.Type, kind)
+		return fmt.Errorf("type %q, and %q before it", h.Type, kind)
 	case h.ResultID == "":
 		return errors.New("no result_id")
 	case h.Key.Model == "" || h.Key.Version == "" || h.Key.Segment == "":

@@ -23,7 +23,7 @@ func emptyRow(n int) ([]byte, []float64) {
 // featureColumns are read by scanFeature, from `result r` joined with `feature_row f`.
 func featureColumns() string {
 	return `r.result_id, r.start_ms, r.end_ms, r.size_ms, r.revision, f.verdict, f.q_value, f.n_min, f.n, f.missing, f.invalid, f.inf,
-	f.mean, f.std, f.min, f.max, ` + statColumnNames("f.")
+	f.mean, f.std, f.min, f.max, f.median, ` + statColumnNames("f.")
 }
 
 func scanFeature(row scanner, columns []statColumn, before ...any) (history.FeatureState, error) {
@@ -31,7 +31,7 @@ func scanFeature(row scanner, columns []statColumn, before ...any) (history.Feat
 	c := &st.Current
 	values := make([]*float64, len(columns))
 	into := append(before, &st.ResultID, &st.Window.Start, &st.Window.End, &st.Window.Size, &st.Revision, &st.Verdict, &st.QValue, &st.NMin,
-		&c.Count, &c.Missing, &c.Invalid, &c.Inf, &c.Mean, &c.Std, &c.Min, &c.Max)
+		&c.Count, &c.Missing, &c.Invalid, &c.Inf, &c.Mean, &c.Std, &c.Min, &c.Max, &c.Median)
 	for i := range values {
 		into = append(into, &values[i])
 	}

@@ -114,7 +114,10 @@ func (w *writer) prune(ctx context.Context, model, horizon int64) (int, error) {
 			return 0, err
 		}
 	}
-	if len(list) < pruneChunk { // done: drop the names that nothing uses any more
+	if len(list) < pruneChunk { // done: drop the old transitions, and the names that nothing uses any more
+		if err := w.pruneTransitions(ctx, model, horizon); err != nil {
+			return 0, err
+		}
 		for _, q := range []string{
 			`DELETE FROM series WHERE model_id = ? AND NOT EXISTS (SELECT 1 FROM result WHERE series_id = series.id)`,
 			`DELETE FROM feature WHERE model_id = ? AND NOT EXISTS (SELECT 1 FROM feature_row WHERE feature_id = feature.id)`,

@@ -43,12 +43,13 @@ func statColumns() []statColumn {
 	return []statColumn{
 		{"psi", "psi", statValue}, {"psi_p", "psi", statPValue},
 		{"psi_debiased", "psi_debiased", statValue},
-		{"kl", "kl", statValue},
+		{"kl", "kl", statValue}, {"kl_reverse", "kl_reverse", statValue},
 		{"js", "js", statValue},
 		{"ks", "ks", statValue}, {"ks_p", "ks", statPValue}, {"ks_lower", "ks", statLower}, {"ks_upper", "ks", statUpper},
 		{"chi2", "chi2", statValue}, {"chi2_p", "chi2", statPValue},
 		{"missing_rate", "missing_rate", statValue},
 		{"invalid_rate", "invalid_rate", statValue},
+		{"inf_rate", "inf_rate", statValue},
 		{"other_rate", "other_rate", statValue},
 		{"out_of_range_rate", "out_of_range_rate", statValue},
 	}
@@ -99,6 +100,7 @@ func statColumnNames(prefix string) string {
 //   - feature_row: one row a feature and result, clustered by feature so that a series is one range scan.
 //   - heat: a strip a result with the verdict and psi_debiased of all its features, so that a map of 200 features over
 //     1,000 windows reads 1,000 rows and not 200,000.
+//   - transition: changes of incidents; `current` marks the newest one of each.
 //   - latest: the newest window of every series.
 func firstSchema() []string {
 	return []string{
@@ -173,15 +175,30 @@ func firstSchema() []string {
 			std        REAL,
 			min        REAL,
 			max        REAL,
-			psi REAL, psi_p REAL, psi_debiased REAL, kl REAL, js REAL,
+			median     REAL,
+			psi REAL, psi_p REAL, psi_debiased REAL, kl REAL, kl_reverse REAL, js REAL,
 			ks REAL, ks_p REAL, ks_lower REAL, ks_upper REAL, chi2 REAL, chi2_p REAL,
-			missing_rate REAL, invalid_rate REAL, other_rate REAL, out_of_range_rate REAL,
+			missing_rate REAL, invalid_rate REAL, inf_rate REAL, other_rate REAL, out_of_range_rate REAL,
 			PRIMARY KEY (feature_id, series_id, size_ms, start_ms, result)
 		) STRICT, WITHOUT ROWID`,
 		`CREATE TABLE heat (
 			result INTEGER PRIMARY KEY REFERENCES result(id),
 			strip  BLOB NOT NULL
 		) STRICT`,
+		`CREATE TABLE transition (
+			id            INTEGER PRIMARY KEY,
+			transition_id TEXT NOT NULL UNIQUE,
+			model_id      INTEGER NOT NULL REFERENCES model(id),
+			incident      TEXT NOT NULL,
+			state         TEXT NOT NULL,
+			end_ms        INTEGER NOT NULL,
+			current       INTEGER NOT NULL DEFAULT 0,
+			sha256        BLOB NOT NULL,
+			data          BLOB NOT NULL
+		) STRICT`,
+		`CREATE INDEX transition_incident ON transition (incident, end_ms)`,
+		`CREATE INDEX transition_model ON transition (model_id, end_ms)`,
+		`CREATE INDEX transition_current ON transition (end_ms, id) WHERE current = 1`,
 		`CREATE TABLE latest (
 			series_id INTEGER NOT NULL REFERENCES series(id),
 			size_ms   INTEGER NOT NULL,

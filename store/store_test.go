@@ -221,7 +221,7 @@ func TestFeatureSeries(t *testing.T) {
 	rev.revision, rev.shift = 1, 1
 	f := rev.feature(1)
 	stats := map[string]result.Stat{
-		"chi2": {}, "invalid_rate": {}, "other_rate": {}, "out_of_range_rate": {},
+		"chi2": {}, "invalid_rate": {}, "inf_rate": {}, "kl_reverse": {}, "other_rate": {}, "out_of_range_rate": {},
 		"psi": f.Statistics["psi"], "psi_debiased": f.Statistics["psi_debiased"], "kl": f.Statistics["kl"],
 		"js": f.Statistics["js"], "ks": f.Statistics["ks"], "missing_rate": f.Statistics["missing_rate"],
 	}
@@ -376,5 +376,63 @@ func TestRetentionIsOfEventTimeAndOfTheModel(t *testing.T) {
 	}
 	if err := s.Check(t.Context()); err != nil {
 		t.Error(err)
+	}
+}
+
+func TestAlerts(t *testing.T) {
+	s := open(t, filepath.Join(t.TempDir(), "store.db"), store.Options{Retention: 10 * time.Hour})
+	make := func(incident string, end int64, to result.IncidentState) store.Document {
+		tr := result.Transition{
+			Schema: result.SchemaVersion, Type: "transition", ID: incident + "." + string(to) + "." + time.UnixMilli(end).UTC().Format("15"),
+			Incident: incident, Key: hourly(0).key(), To: to, Window: result.Window{Start: end - hour, End: end, Size: hour},
+		}
+		return store.Document{ID: tr.ID, Data: marshal(t, tr)}
+	}
+	ask := func(q history.AlertsQuery) []string {
+		t.Helper()
+		list, err := s.Alerts(t.Context(), q)
+		if err != nil {
+			t.Fatal(err)
+		}
+		ids := []string{}
+		for _, raw := range list.Transitions {
+			var tr result.Transition
+			if err := json.Unmarshal(raw, &tr); err != nil {
+				t.Fatal(err)
+			}
+			ids = append(ids, tr.ID)
+		}
+		return ids
+	}
+	all := []store.Document{
+		make("b", 4*hour, result.Firing), make("a", 3*hour, result.Firing), make("a", 2*hour, result.Pending), make("a", 5*hour, result.Resolved),
+	}
+	for range 2 { // a redelivery changes nothing
+		write(t, s, all...)
+	}
+	for _, test := range []struct {
+		q    history.AlertsQuery
+		want []string
+	}{
+		{history.AlertsQuery{}, []string{"a.resolved.05", "b.firing.04"}},
+		{history.AlertsQuery{State: result.Firing}, []string{"b.firing.04"}},
+		{history.AlertsQuery{Incident: "a"}, []string{"a.resolved.05", "a.firing.03", "a.pending.02"}},
+		{history.AlertsQuery{Model: "credit", Page: history.Page{Limit: 1}}, []string{"a.resolved.05"}},
+	} {
+		if diff := cmp.Diff(test.want, ask(test.q)); diff != "" {
+			t.Errorf("%+v (-want +got):\n%s", test.q, diff)
+		}
+	}
+	forged := make("b", 4*hour, result.Firing)
+	forged.Data = append([]byte{}, bytes.Replace(forged.Data, []byte(`"value":0`), []byte(`"value":1`), 1)...)
+	if err := s.Write(t.Context(), []store.Document{forged}); !errors.Is(err, store.ErrConflict) {
+		t.Errorf("other bytes: got %v, want ErrConflict", err)
+	}
+	write(t, s, hourly(40).documents(t)...) // retention: the resolved incident goes, the open one stays
+	if diff := cmp.Diff([]string{"b.firing.04"}, ask(history.AlertsQuery{})); diff != "" {
+		t.Errorf("after retention (-want +got):\n%s", diff)
+	}
+	if _, err := s.Alerts(t.Context(), history.AlertsQuery{State: "loud"}); err == nil {
+		t.Error("an unknown state was taken")
 	}
 }

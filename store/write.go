@@ -112,6 +112,9 @@ func (w *writer) all(ctx context.Context, docs []*parsed) error {
 }
 
 func (w *writer) document(ctx context.Context, p *parsed) error {
+	if p.transition != nil {
+		return w.transition(ctx, p)
+	}
 	var have []byte
 	err := w.row(ctx, `SELECT sha256 FROM document WHERE part = ? AND result = (SELECT id FROM result WHERE result_id = ?)`,
 		p.part, p.head.ResultID).Scan(&have)
@@ -186,10 +189,10 @@ func (w *writer) summary(ctx context.Context, p *parsed, res int64) error {
 
 func (w *writer) features(ctx context.Context, p *parsed, model, series, res int64) error {
 	insert := `INSERT INTO feature_row (feature_id, series_id, size_ms, start_ms, result, part, pos, len, verdict, q_value, n_min,
-		n, missing, invalid, inf, mean, std, min, max, ` + statColumnNames("") + `) VALUES (?` + strings.Repeat(", ?", 18+len(statColumns())) + `)`
+		n, missing, invalid, inf, mean, std, min, max, median, ` + statColumnNames("") + `) VALUES (?` + strings.Repeat(", ?", 19+len(statColumns())) + `)`
 	strip := make([]byte, 0, len(p.features)*12)
 	columns := statColumns()
-	args := make([]any, 0, 19+len(columns))
+	args := make([]any, 0, 20+len(columns))
 	for i := range p.features {
 		f := &p.features[i].feature
 		id, err := w.feature(ctx, featureName{model, f.Role, f.Feature}, f.Kind)
@@ -199,7 +202,7 @@ func (w *writer) features(ctx context.Context, p *parsed, model, series, res int
 		c := &f.Current
 		args = append(args[:0], id, series, p.head.Window.Size, p.head.Window.Start, res, p.part, p.features[i].pos, p.features[i].size,
 			string(f.Verdict), optional(f.QValue), int64(f.NMin), int64(c.Count), int64(c.Missing), int64(c.Invalid), int64(c.Inf),
-			optional(c.Mean), optional(c.Std), optional(c.Min), optional(c.Max))
+			optional(c.Mean), optional(c.Std), optional(c.Min), optional(c.Max), optional(c.Median))
 		for _, column := range columns {
 			args = append(args, column.get(f.Statistics))
 		}

@@ -1,7 +1,6 @@
 package web
 
 import (
-	"encoding/json"
 	"net/http"
 
 	"github.com/driftd/driftd/history"
@@ -108,7 +107,7 @@ func (s *Server) heat(w http.ResponseWriter, r *http.Request) error {
 }
 
 func (s *Server) alerts(w http.ResponseWriter, r *http.Request) error {
-	p, err := parseParams(r, "limit", "cursor")
+	p, err := parseParams(r, "model", "state", "incident", "limit", "cursor")
 	if err != nil {
 		return err
 	}
@@ -116,13 +115,13 @@ func (s *Server) alerts(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	list, next := []json.RawMessage{}, ""
-	if s.o.Alerts != nil {
-		if list, next, err = s.o.Alerts.Alerts(r.Context(), page); err != nil {
-			return err
-		}
+	list, err := s.o.Reader.Alerts(r.Context(), history.AlertsQuery{
+		Page: page, Model: p["model"], State: result.IncidentState(p["state"]), Incident: p["incident"],
+	})
+	if err != nil {
+		return err
 	}
-	return answer(w, list, next)
+	return answer(w, list.Transitions, list.Next)
 }
 
 func windowsQuery(r *http.Request) (history.WindowsQuery, error) {

@@ -25,6 +25,7 @@ func TestReadRoutes(t *testing.T) {
 		{"/api/v1/models/credit/features/" + url.PathEscape(odd), `"value":1.3`},
 		{"/api/v1/models/credit/heat", `"verdicts":"ddddd","psi_debiased":[1.3,1.3,1.3,1.3,1.3]`},
 		{"/api/v1/alerts", `{"data":[]}`},
+		{"/api/v1/alerts?state=firing&model=credit&limit=5", `{"data":[]}`},
 		{"/metrics", "driftd_http_requests_total"},
 		{"/-/healthy", `{"data":{"healthy":true}}`},
 	} {
@@ -118,6 +119,7 @@ func TestRefusals(t *testing.T) {
 		{"GET", "/api/v1/models/credit/windows?size=99999999999999d", 400, "bad_request"},
 		{"GET", "/api/v1/models/credit/windows?cursor=AAAA", 400, "bad_request"},
 		{"GET", "/api/v1/models/credit/features/age?role=admin", 400, "bad_request"},
+		{"GET", "/api/v1/alerts?state=loud", 400, "bad_request"},
 		{"POST", "/-/reload", 503, "reload_disabled"},
 	} {
 		r := do(t, http.DefaultClient, test.method, "http://"+s.Addr()+test.path, "", nil)

@@ -32,7 +32,7 @@ func (s *Server) guard(h http.Handler) http.Handler {
 		if !s.hostAllowed(r) {
 			refuse(w, r, &apiError{
 				Status: http.StatusMisdirectedRequest, Code: "unknown_host",
-				Message: fmt.Sprintf("the Host %q is not a name of this server; add it to web.hosts in the configuration if it is", r.Host),
+				Message: fmt.Sprintf("the Host %q is not a name of this server; add it to web.allowed_hosts in the configuration if it is", r.Host),
 			})
 			return
 		}

@@ -15,7 +15,8 @@ import (
 
 // Listen binds the address. Beyond loopback it refuses unless the web configuration asks for authentication. If the
 // address is the default and in use, it takes a free port of loopback: Addr says which.
-func (s *Server) Listen(ctx context.Context) error {
+func (s *Server) Listen() error {
+	ctx := context.Background() // binding is local; only a host name is looked up
 	address := s.o.Listen
 	if address == "" {
 		address = DefaultListen

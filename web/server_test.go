@@ -119,7 +119,7 @@ func start(tb testing.TB, o web.Options) *web.Server {
 	if err != nil {
 		tb.Fatal(err)
 	}
-	if err := s.Listen(tb.Context()); err != nil {
+	if err := s.Listen(); err != nil {
 		tb.Fatal(err)
 	}
 	ctx, cancel := context.WithCancel(context.Background())
@@ -267,7 +267,7 @@ func TestDefaultAddressGivesWay(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := first.Listen(t.Context()); err != nil { // 8790, or a free port where something has it already
+	if err := first.Listen(); err != nil { // 8790, or a free port where something has it already
 		t.Fatal(err)
 	}
 	defer first.Close()
@@ -279,7 +279,7 @@ func TestDefaultAddressGivesWay(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := other.Listen(t.Context()); err == nil || !strings.Contains(err.Error(), "in use") {
+	if err := other.Listen(); err == nil || !strings.Contains(err.Error(), "in use") {
 		t.Errorf("an address that was asked for and is taken: %v", err)
 	}
 }
@@ -294,7 +294,7 @@ func TestShutdownWaitsForOpenRequests(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := s.Listen(t.Context()); err != nil {
+	if err := s.Listen(); err != nil {
 		t.Fatal(err)
 	}
 	ctx, cancel := context.WithCancel(t.Context())

@@ -5,7 +5,6 @@ package web
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"log/slog"
 	"net"
@@ -32,12 +31,13 @@ const (
 	shutdownTimeout   = 5 * time.Second
 )
 
-// ModelReader answers what models there are and how they do. Its methods may be called from several goroutines and return
+// ModelReader answers what models there are, how they do, and which incidents there are. Its methods may be called from several goroutines and return
 // *history.QueryError for a question that cannot be asked and *history.NotFoundError for what is not stored.
 type ModelReader interface {
 	Models(ctx context.Context, p history.Page) (models []history.Model, next string, err error)
 	Model(ctx context.Context, name string) (*history.ModelDetail, error)
 	Features(ctx context.Context, q history.Series) ([]history.FeatureState, error)
+	Alerts(ctx context.Context, q history.AlertsQuery) (*history.Alerts, error)
 }
 
 // WindowReader answers what windows said; errors and concurrency as for ModelReader.
@@ -54,11 +54,6 @@ type Reader interface {
 	WindowReader
 }
 
-// AlertReader lists alerts as they were committed, newest first.
-type AlertReader interface {
-	Alerts(ctx context.Context, p history.Page) (alerts []json.RawMessage, next string, err error)
-}
-
 // Health is what the process says of itself.
 type Health struct {
 	Failing []string // own loops that no longer work: /-/healthy answers 503, and a supervisor should restart
@@ -68,8 +63,6 @@ type Health struct {
 // Options configures a Server. Reader is required; everything else may be left out.
 type Options struct {
 	Reader Reader
-	// Alerts is what GET /api/v1/alerts reads; nil is an empty list.
-	Alerts AlertReader
 	// Publish sends one message to the broker and returns nil only when JetStream has stored it. Nil: POST /api/v1/events
 	// answers 503.
 	Publish func(ctx context.Context, subject string, data []byte) error
@@ -84,9 +77,9 @@ type Options struct {
 	WebConfigFile string
 	// Listen is host:port; empty is DefaultListen. Beyond loopback it needs authentication in WebConfigFile.
 	Listen string
-	// Hosts are further names under which clients may reach the server, for the check of the Host header.
-	Hosts   []string
-	Version string // shown on the page
+	// AllowedHosts are further names under which clients may reach the server, for the check of the Host header.
+	AllowedHosts []string
+	Version      string // shown on the page
 	// MaxBody bounds the body of POST /api/v1/events in bytes, compressed and uncompressed; 0 is 16 MiB.
 	MaxBody int64
 }
@@ -136,7 +129,7 @@ func New(o Options) (*Server, error) {
 	if err := s.auth.validate(); err != nil {
 		return nil, err
 	}
-	for _, h := range o.Hosts {
+	for _, h := range o.AllowedHosts {
 		s.hosts[hostName(h)] = true
 	}
 	var err error
