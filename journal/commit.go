@@ -240,8 +240,12 @@ func (j *Journal) docMsg(d result.Doc, number uint64) (*nats.Msg, error) {
 		return nil, &TooLargeError{What: "document " + d.ID, Size: len(d.Data), Most: maxPart}
 	}
 	kind := d.Kind
-	if kind == "" {
+	switch kind {
+	case result.KindResult, result.KindTransition:
+	case "":
 		kind = result.KindResult
+	default:
+		return nil, fmt.Errorf("committing partition %d: document %s: unknown kind %q", j.partition, d.ID, clip(string(kind), 64))
 	}
 	m := newMsg(j.subj.out+string(kind)+"."+d.Model, d.Data)
 	m.Header.Set(HeaderDocID, d.ID)

@@ -9,6 +9,8 @@ import (
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/driftd/driftd/result"
 )
 
 const (
@@ -18,29 +20,15 @@ const (
 	maxDeadList   = 100_000
 )
 
-// DeadLetter points at a record that was not accepted. It holds no payload: personal data stays where it was sent.
-type DeadLetter struct {
-	Stream  string `json:"stream"`
-	Seq     uint64 `json:"seq"`
-	Index   int    `json:"index"` // of the record in its message, from 0
-	Subject string `json:"subject"`
-	Reason  string `json:"reason"` // from a fixed set
-	Detail  string `json:"detail"` // what exactly, for people; cut at 512 bytes
-	Model   string `json:"model,omitempty"`
-	Size    int    `json:"size"`   // bytes of the record
-	SHA256  string `json:"sha256"` // of the record, hex
-	Time    int64  `json:"time"`   // of the message at the broker, Unix milliseconds
-}
+// DeadLetter points at a record that was not accepted; texts are cut at 512 bytes when it is committed.
+type DeadLetter = result.DeadLetter
 
-func (d DeadLetter) bounded() DeadLetter {
+func boundDead(d DeadLetter) DeadLetter {
 	d.Subject, d.Detail = clip(d.Subject, maxDeadText), clip(d.Detail, maxDeadText)
 	d.Stream, d.Model, d.Reason = clip(d.Stream, 256), clip(d.Model, maxModelLen), clip(d.Reason, 64)
 	d.SHA256 = clip(d.SHA256, 64)
 	return d
 }
-
-// encode writes a dead letter as JSON in which text costs at most six times its bytes.
-func (d DeadLetter) encode() ([]byte, error) { return json.Marshal(d.bounded()) }
 
 // countDead is an estimate from above, without encoding.
 func countDead(ds []DeadLetter) (messages, size int) {
@@ -48,7 +36,7 @@ func countDead(ds []DeadLetter) (messages, size int) {
 		return 0, 0
 	}
 	for _, d := range ds {
-		d = d.bounded()
+		d = boundDead(d)
 		// Texts that need escaping are rare and at most six times longer; the bound of a batch has room for it.
 		size += deadLetterLen + 2*(len(d.Subject)+len(d.Detail)+len(d.Stream)+len(d.Model)+len(d.Reason)+len(d.SHA256))
 	}
@@ -71,7 +59,7 @@ func (j *Journal) deadMsgs(ds []DeadLetter) ([]*nats.Msg, error) {
 		b.Reset()
 	}
 	for _, d := range ds {
-		e, err := d.encode()
+		e, err := json.Marshal(boundDead(d))
 		if err != nil {
 			return nil, fmt.Errorf("encoding dead letter of sequence %d: %w", d.Seq, err)
 		}

@@ -75,6 +75,16 @@ func TestForwarderFollowsAndCleansUp(t *testing.T) {
 		t.Errorf("%d passes failed", n)
 	}
 	checkOutbox(t, js, 605)
+	doc := result.Doc{ID: "t1", Kind: result.KindTransition, Model: "m", Data: []byte("{}")}
+	if err := j.Commit(deadline(t), journal.Batch{Position: position(605), Docs: []result.Doc{doc}}); err != nil {
+		t.Fatal(err)
+	}
+	if err := f.Drain(deadline(t)); err != nil {
+		t.Fatal(err)
+	}
+	if n := streamInfo(t, js, journal.OutboxStream, ">").State.Subjects["driftd.transition.m"]; n != 1 {
+		t.Errorf("%d transitions in the outbox, want 1", n)
+	}
 	if s := acquire(t, j); string(s.Position) != string(position(605)) {
 		t.Errorf("the purge took the checkpoint: position %s", s.Position)
 	}

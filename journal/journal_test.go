@@ -356,6 +356,7 @@ func TestBadBatchesAreRefusedByName(t *testing.T) {
 		"empty shard token":  {Position: position(1), Shards: []journal.Shard{{Name: "a..b", Data: []byte("1")}}},
 		"no shard name":      {Position: position(1), Shards: []journal.Shard{{Data: []byte("1")}}},
 		"model with a dot":   {Position: position(1), Docs: []result.Doc{{ID: "i", Model: "a.b", Data: []byte("1")}}},
+		"unknown kind":       {Position: position(1), Docs: []result.Doc{{ID: "i", Kind: "x", Model: "a", Data: []byte("1")}}},
 		"id with a new line": {Position: position(1), Docs: []result.Doc{{ID: "i\r\nNats-TTL: 1", Model: "a", Data: []byte("1")}}},
 	} {
 		if err := j.Commit(ctx, b); err == nil || errors.Is(err, journal.ErrNotAcquired) {

@@ -7,6 +7,8 @@ package journal
 import (
 	"fmt"
 	"strconv"
+
+	"github.com/driftd/driftd/result"
 )
 
 // The streams that all partitions share, and the subjects of the outbox.
