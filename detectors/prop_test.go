@@ -223,9 +223,9 @@ func TestCategoryBinsAndRates(t *testing.T) {
 	if diff := cmp.Diff(want, got.Bins); diff != "" {
 		t.Errorf("bins:\n%s", diff)
 	}
-	// other: 1 of 4 against 3 of 6; missing: 1 of 5 rows against none of 6.
-	if s := got.Statistics["other_rate"]; *s.Value != 0.25 || *s.Baseline != 0.5 {
-		t.Errorf("other_rate %v against %v, want 0.25 against 0.5", *s.Value, *s.Baseline)
+	// other: 1 of 4 against its own 3 and the one category seen once (t·N_t = 1) of 6; missing: 1 of 5 rows against none of 6.
+	if s := got.Statistics["other_rate"]; *s.Value != 0.25 || *s.Baseline != 4.0/6 {
+		t.Errorf("other_rate %v against %v, want 0.25 against 4/6", *s.Value, *s.Baseline)
 	}
 	if s := got.Statistics["missing_rate"]; *s.Value != 0.2 || *s.Baseline != 0 {
 		t.Errorf("missing_rate %v against %v, want 0.2 against 0", *s.Value, *s.Baseline)

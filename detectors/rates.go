@@ -3,6 +3,7 @@ package detectors
 import (
 	"github.com/driftd/driftd/cells"
 	"github.com/driftd/driftd/internal/stat"
+	"github.com/driftd/driftd/reference"
 	"github.com/driftd/driftd/result"
 )
 
@@ -41,17 +42,40 @@ func observedRate(name string, kinds []cells.Kind, count func(*cells.Counts) uin
 
 // otherRate is the share of values in no tracked category.
 //
-// The baseline is what the reference says about itself: its share of `other`, which holds the categories that were too rare to
-// be tracked, or the Good-Turing estimate N₁/m of what it has not seen at all, whichever is larger; never 0 by construction.
-// Reference: I. J. Good, The population frequencies of species and the estimation of population parameters, 1953.
+// The baseline is what the reference expects of itself, never 0 by construction: see expectedOther.
 func otherRate() Spec {
 	return Spec{
 		Name: "other_rate", Kinds: []cells.Kind{cells.Categorical}, Doc: "docs/statistics.md#other_rate", Rate: RateRise,
 		Compute: func(in Input) result.Stat {
-			expected := min(max(in.Ref.Other(), in.Singletons), in.M())
-			return rate(in.Cur.Other(), in.N(), expected, in.M(), "values")
+			return rate(in.Cur.Other(), in.N(), expectedOther(in), in.M(), "values")
 		},
 	}
+}
+
+// expectedOther is how many of m new values would be in no tracked category without drift, by the Good-Turing estimate. Categories
+// seen r times have the mass (r+1)·N_{r+1}/m, N_r being how many were seen r times; summed over those seen fewer than t times,
+// which are the ones not tracked, that is their own share in the reference plus t·N_t/m. The second part matters: a category was
+// left out because it came rarely in this reference, and comes more often in the next sample.
+//
+// t is reference.MinCategoryCount. Where nothing was left out the estimate is N₁/m, the mass of what the reference has not seen.
+// Limit: where the number of tracked categories was bounded, t is not known and the second part is left out.
+// Reference: I. J. Good, The population frequencies of species and the estimation of population parameters, 1953.
+func expectedOther(in Input) uint64 {
+	untracked := in.Ref.Other()
+	var t, mass uint64 // the smallest tracked count, and t·N_t
+	for p := range cells.Walk(in.Ref, in.Ref) {
+		switch {
+		case p.Other:
+		case mass == 0 || p.Ref < t:
+			t, mass = p.Ref, p.Ref
+		case p.Ref == t:
+			mass += t
+		}
+	}
+	if t > reference.MinCategoryCount {
+		mass = 0 // no category was near the limit
+	}
+	return min(max(untracked+mass, in.Singletons), in.M())
 }
 
 // outOfRangeRate is the share of values outside of the reference's minimum and maximum.
