@@ -9,17 +9,17 @@ import (
 	"github.com/driftd/driftd/event"
 )
 
-// benchRecord returns an event of 20 numbers and 5 strings: about 514 bytes with short numbers, as a team writes them
-// that rounds, and about 690 with the 17 digits that Python prints.
+// benchRecord returns an event of 20 numbers and 5 strings: about 525 bytes with short numbers, as a team writes them
+// that rounds, and about 790 with the 17 digits that Python prints.
 func benchRecord(long bool) string {
 	var b strings.Builder
 	b.WriteString(`{"model":"credit-risk","version":"2026-11-01","id":"9f1c2d3e-4b5a-4c6d-8e7f-0123456789ab",` +
 		`"ts":"2026-11-22T10:00:00.123Z","latency_ms":12.7,"prediction":0.231,"features":{`)
 	for i := range 20 {
 		if long {
-			fmt.Fprintf(&b, `"feat_%02d":%.17g,`, i, 1/(float64(i)+1.37))
+			fmt.Fprintf(&b, `"f%02d":%.17g,`, i, 1/(float64(i)+1.37))
 		} else {
-			fmt.Fprintf(&b, `"feat_%02d":%.4f,`, i, float64(i)*0.737+0.1234)
+			fmt.Fprintf(&b, `"f%02d":%.4f,`, i, float64(i)*0.737+0.1234)
 		}
 	}
 	b.WriteString(`"country":"DE","channel":"web","device":"mobile","plan":"premium","browser":"firefox"}}`)

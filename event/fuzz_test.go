@@ -3,6 +3,7 @@ package event_test
 import (
 	"bytes"
 	"math/rand/v2"
+	"slices"
 	"strings"
 	"testing"
 
@@ -133,6 +134,7 @@ func TestDecodeEqualsOracle(t *testing.T) {
 		checkMessage(t, []byte(s), event.DefaultLimits())
 		checkMessage(t, []byte(s), tightLimits())
 	}
+	seeds = slices.DeleteFunc(seeds, func(s string) bool { return len(s) > 1000 }) // the oracle is slow on purpose
 	joints := []string{"\n", "\n", "\r\n", " ", "", ",", "\n\n", "\n "}
 	damage := []string{
 		"", "\"", "{", "}", "[", "]", ",", ":", "\n", "\n{", "\\", "\\u", "NaN", "-", "0", ".", "e", "1",
@@ -140,7 +142,7 @@ func TestDecodeEqualsOracle(t *testing.T) {
 	}
 	n := 15_000
 	if testing.Short() {
-		n = 4000
+		n = 3000
 	}
 	for range n {
 		var b strings.Builder
