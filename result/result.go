@@ -92,6 +92,7 @@ type Thresholds struct {
 	Statistic   string  `json:"statistic"` // the statistic that gates the verdict
 	Warning     float64 `json:"warning"`
 	Drift       float64 `json:"drift"`
+	Q           float64 `json:"q"`            // the largest q-value with which an effect counts
 	RateWarning float64 `json:"rate_warning"` // change of a rate, as a share
 	RateDrift   float64 `json:"rate_drift"`
 }
