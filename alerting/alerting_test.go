@@ -23,7 +23,12 @@ func window(n int, value float64, significant bool) (*result.Summary, []result.F
 	}
 	f := result.Feature{ //nolint:exhaustruct // what rules read
 		Feature: "age", Role: result.RoleFeature, Verdict: result.Stable,
-		Gate: &result.Gate{Statistic: "psi_debiased", Value: ptr(value), Warning: 0.1, Drift: 0.25, Significant: significant},
+		Statistics: map[string]result.Stat{"psi_debiased": {Value: ptr(value)}}, //nolint:exhaustruct // what rules read
+		Thresholds: result.Thresholds{Statistic: "psi_debiased", Warning: 0.1, Drift: 0.25, Q: 0.01, RateWarning: 0.02, RateDrift: 0.1},
+		QValue:     ptr(1e-9),
+	}
+	if !significant {
+		f.QValue = ptr(0.5)
 	}
 	return sum, []result.Feature{f}
 }
@@ -61,7 +66,7 @@ func TestFeatureDrift(t *testing.T) {
 			for i, v := range test.values {
 				sum, fs := window(i, v, true)
 				if v < 0 {
-					fs[0].Verdict, fs[0].Gate = result.Insufficient, nil
+					fs[0].Verdict, fs[0].QValue = result.Insufficient, nil
 				}
 				for _, tr := range book.Step(sum, fs, rules) {
 					got = append(got, fmt.Sprintf("%d %s→%s", i, tr.From, tr.To))

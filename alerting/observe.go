@@ -40,17 +40,18 @@ func (r *Rule) drift(features []result.Feature) []observation {
 	var out []observation
 	for i := range features {
 		f := &features[i]
-		if f.Verdict == result.Insufficient || f.Gate == nil || f.Gate.Value == nil {
-			continue
+		gate, ok := f.Statistics[f.Thresholds.Statistic]
+		if !ok || gate.Value == nil || f.QValue == nil {
+			continue // nothing could be judged
 		}
-		threshold := f.Gate.Drift
+		threshold := f.Thresholds.Drift
 		if r.Threshold > 0 {
 			threshold = r.Threshold
 		}
-		value := *f.Gate.Value
+		value := *gate.Value
 		out = append(out, observation{
-			feature: f.Feature, role: f.Role, hit: f.Gate.Significant && value >= threshold, clear: value < r.Clear*threshold,
-			value: value, threshold: threshold, unit: f.Gate.Statistic, what: named(f) + " drift", reasons: f.Reasons,
+			feature: f.Feature, role: f.Role, hit: *f.QValue <= f.Thresholds.Q && value >= threshold, clear: value < r.Clear*threshold,
+			value: value, threshold: threshold, unit: f.Thresholds.Statistic, what: named(f) + " drift", reasons: f.Reasons,
 		})
 	}
 	return out

@@ -7,9 +7,9 @@ type DeadLetter struct {
 	Seq     uint64 `json:"seq"`
 	Index   int    `json:"index"` // of the record in the message, from 0
 	Subject string `json:"subject"`
-	Model   string `json:"model"` // as far as it is known
 	Reason  string `json:"reason"`
 	Detail  string `json:"detail"`
+	Model   string `json:"model"`  // as far as it is known
 	Size    int    `json:"size"`   // bytes of the record, or of the message where it has no end
 	SHA256  string `json:"sha256"` // of the same bytes
 	Time    int64  `json:"time_ms"`

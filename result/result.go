@@ -123,7 +123,6 @@ type Feature struct {
 	Statistics map[string]Stat `json:"statistics"`
 	Bins       []Bin           `json:"bins"`
 	QValue     *float64        `json:"q_value"` // of the gate, over the model's features
-	Gate       *Gate           `json:"gate"`    // null where nothing could be judged
 	NMin       uint64          `json:"n_min"`   // the sample size that a verdict needs; 0: no size is enough for this reference
 	Thresholds Thresholds      `json:"thresholds"`
 	Verdict    Verdict         `json:"verdict"`

@@ -35,12 +35,3 @@ type Transition struct {
 	Title     string        `json:"title"`
 	Reasons   []string      `json:"reasons"`
 }
-
-// Gate is the statistic that decided about a feature, with its thresholds.
-type Gate struct {
-	Statistic   string   `json:"statistic"`
-	Value       *float64 `json:"value"`
-	Warning     float64  `json:"warning"`
-	Drift       float64  `json:"drift"`
-	Significant bool     `json:"significant"` // its q-value is within the false discovery rate
-}

@@ -1,0 +1,417 @@
+// Package app wires driftd together: it is the only package that knows all the others, and it is imported by cmd and by
+// tests alone. New does everything that can fail before anything runs; Run starts the parts and stops them in the order of
+// the data: first the reading, then the forwarding, then the sinks, then HTTP, then the broker.
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"os"
+	"path/filepath"
+	"reflect"
+	"strconv"
+	"sync"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/driftd/driftd/broker"
+	"github.com/driftd/driftd/config"
+	"github.com/driftd/driftd/fold"
+	"github.com/driftd/driftd/journal"
+	"github.com/driftd/driftd/pipeline"
+	"github.com/driftd/driftd/reference"
+	"github.com/driftd/driftd/store"
+	"github.com/driftd/driftd/web"
+)
+
+// stopTimeout bounds each stage of a shutdown.
+const stopTimeout = 15 * time.Second
+
+// Options of an App.
+type Options struct {
+	Config     *config.Config
+	ConfigPath string // read again by Reload; empty: there is none
+	Logger     *slog.Logger
+	Version    string
+	Stdout     io.Writer // for the lines that tell a person where the daemon is; nil: none
+}
+
+// App is a running driftd.
+type App struct {
+	o       Options
+	log     *slog.Logger
+	cleanup []namedCleanup
+
+	embedded   *broker.Embedded
+	nc         *nats.Conn
+	js         jetstream.JetStream
+	refs       *journal.References
+	references *references
+	store      *store.Store
+	web        *web.Server
+	worker     *pipeline.Worker
+	forwarder  *journal.Forwarder
+	sink       *sink
+	metrics    *metrics
+	state      *state
+
+	mu      sync.Mutex // guards what a reload replaces
+	config  *config.Config
+	missing []string // references that the configuration names and nobody stored
+}
+
+type namedCleanup struct {
+	name string
+	do   func() error
+}
+
+// New builds everything: it starts the embedded broker or connects to the configured one, creates or verifies the streams,
+// opens the store and binds the listener. What it built is taken down again when a step fails.
+func New(ctx context.Context, o Options) (_ *App, err error) {
+	a := &App{o: o, log: o.Logger, config: o.Config, state: newState()} //nolint:exhaustruct // built below
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, a.close())
+		}
+	}()
+	for _, step := range []struct {
+		name string
+		do   func(context.Context) error
+	}{
+		{"creating the data directory", a.openDataDir},
+		{"connecting to the broker", a.openBroker},
+		{"preparing the streams", a.openStreams},
+		{"opening the store", a.openStore},
+		{"preparing the partition", a.openPartition},
+		{"starting HTTP", a.openWeb},
+	} {
+		if err := step.do(ctx); err != nil {
+			return nil, fmt.Errorf("%s: %w", step.name, err)
+		}
+	}
+	return a, nil
+}
+
+// onClose registers how a step is undone; the last step is undone first.
+func (a *App) onClose(name string, do func() error) {
+	a.cleanup = append(a.cleanup, namedCleanup{name, do})
+}
+
+func (a *App) close() error {
+	var errs []error
+	for i := len(a.cleanup) - 1; i >= 0; i-- {
+		if err := a.cleanup[i].do(); err != nil {
+			errs = append(errs, fmt.Errorf("closing %s: %w", a.cleanup[i].name, err))
+		}
+	}
+	a.cleanup = nil
+	return errors.Join(errs...)
+}
+
+func (a *App) openDataDir(context.Context) error { return os.MkdirAll(a.config.DataDir, 0o750) }
+
+func (a *App) openBroker(ctx context.Context) error {
+	c := a.config.NATS
+	opts := broker.ConnectOptions{
+		URL: c.URL, CredentialsFile: c.CredentialsFile, NKeyFile: c.NKeyFile, User: c.User, PasswordFile: c.PasswordFile,
+		TokenFile: c.TokenFile, TLS: broker.TLS{CAFile: c.TLS.CAFile, CertFile: c.TLS.CertFile, KeyFile: c.TLS.KeyFile},
+		Name: "driftd", Logger: a.log,
+	}
+	if c.URL == "" {
+		host, port, err := net.SplitHostPort(c.Embedded.Listen)
+		if err != nil {
+			return fmt.Errorf("reading nats.embedded.listen: %w", err)
+		}
+		number, err := strconv.Atoi(port)
+		if err != nil {
+			return fmt.Errorf("reading the port of nats.embedded.listen: %w", err)
+		}
+		a.embedded, err = broker.StartEmbedded(broker.EmbeddedOptions{
+			StoreDir: filepath.Join(a.config.DataDir, "jetstream"), Host: host, Port: number, MaxPayload: int(c.Embedded.MaxPayload), Logger: a.log,
+		})
+		if err != nil {
+			return err
+		}
+		a.onClose("the embedded broker", func() error { a.embedded.Shutdown(); return nil })
+		opts.URL, opts.Token = a.embedded.URL(), a.embedded.Token()
+	}
+	nc, err := broker.Connect(ctx, opts)
+	if err != nil {
+		return err
+	}
+	a.nc = nc
+	a.onClose("the connection to the broker", func() error { nc.Close(); return nil })
+	if err := broker.CheckServer(ctx, nc); err != nil {
+		return err
+	}
+	a.js, err = jetstream.New(nc)
+	return err
+}
+
+func (a *App) openStreams(ctx context.Context) error {
+	c := a.config.NATS
+	part := journal.Partition{Number: 0, Stream: "", Subjects: nil}
+	if c.Stream != journal.InputStream(0) {
+		part.Stream = c.Stream
+	}
+	layout := journal.Layout{
+		Partitions: []journal.Partition{part}, Replicas: c.Replicas,
+		InputMaxBytes: int64(c.Input.MaxBytes), InputMaxAge: c.Input.MaxAge.Std(),
+		StateMaxBytes: int64(c.State.MaxBytes), OutboxMaxBytes: int64(c.Outbox.MaxBytes), OutboxMaxAge: c.Outbox.MaxAge.Std(),
+		Warn: func(stream, warning string) { a.log.Warn(warning, slog.String("stream", stream)) },
+	}
+	if a.embedded != nil {
+		layout = layout.Fit(a.embedded.StoreLimit())
+	}
+	if err := journal.EnsureStreams(ctx, a.js, layout); err != nil {
+		return err
+	}
+	refs, err := journal.OpenReferences(ctx, a.js)
+	a.refs, a.references = refs, newReferences(refs)
+	return err
+}
+
+func (a *App) openStore(ctx context.Context) error {
+	s, err := store.Open(ctx, filepath.Join(a.config.DataDir, "store.db"), store.Options{
+		Retention: a.config.Store.Retention.Std(), Logger: a.log,
+	})
+	if err != nil {
+		return err
+	}
+	a.store = s
+	a.onClose("the store", s.Close)
+	a.sink = newSink(a.js, s, a.log)
+	return nil
+}
+
+func (a *App) openPartition(ctx context.Context) error {
+	c := a.config
+	want, missing, err := counting(ctx, c, a.refs)
+	if err != nil {
+		return err
+	}
+	a.missing = missing
+	warnMissing(a.log, missing)
+	j, err := journal.Open(ctx, a.js, a.nc, 0, journal.Options{Logger: a.log})
+	if err != nil {
+		return err
+	}
+	a.worker = pipeline.New(pipeline.Options{
+		Partition: 0, Stream: c.NATS.Stream, Journal: ledger{j}, Input: newInput(a.js, c.NATS.Stream, 0, a.log),
+		References: func(fp string) (*reference.Reference, error) {
+			load, cancel := context.WithTimeout(context.WithoutCancel(ctx), stopTimeout)
+			defer cancel()
+			return a.references.load(load, fp)
+		},
+		Counting:    want,
+		Interval:    c.Commit.Interval.Std(),
+		Budget:      fold.Budget{Messages: c.Commit.MaxMessages, Bytes: int(c.Commit.MaxBytes)},
+		IdleTimeout: c.Limits.IdleTimeout.Std(), Logger: a.log, Observe: a.state.observe,
+	})
+	a.forwarder = journal.NewForwarder(a.js, 0, journal.ForwarderOptions{Logger: a.log})
+	return nil
+}
+
+func (a *App) openWeb(ctx context.Context) error {
+	registry := prometheus.NewRegistry()
+	a.metrics = newMetrics(registry, a)
+	c := a.config.Web
+	server, err := web.New(web.Options{
+		Reader: a.store, Alerts: nil, Publish: a.publish, Health: a.health, Reload: a.Reload, Registry: registry, Logger: a.log,
+		WebConfigFile: c.ConfigFile, Listen: c.Listen, Hosts: c.AllowedHosts, Version: a.o.Version, MaxBody: 0,
+	})
+	if err != nil {
+		return err
+	}
+	if err := server.Listen(ctx); err != nil {
+		return err
+	}
+	a.web = server
+	r := broker.Runtime{URL: a.config.NATS.URL, Token: "", WebURL: a.URL(), PID: os.Getpid()}
+	if a.embedded != nil {
+		r.URL, r.Token = a.embedded.URL(), a.embedded.Token()
+	}
+	if err := broker.WriteRuntime(a.config.DataDir, r); err != nil {
+		return err
+	}
+	a.onClose("the record of the running daemon", func() error { return broker.RemoveRuntime(a.config.DataDir) })
+	return nil
+}
+
+// URL returns the address of the page.
+func (a *App) URL() string { return a.web.URL() }
+
+// BrokerURL returns the address of the broker in use, without credentials.
+func (a *App) BrokerURL() string {
+	if a.embedded != nil {
+		return a.embedded.URL()
+	}
+	return a.config.NATS.URL
+}
+
+// Run runs until ctx ends, then stops in the order of the data: what was read is committed, what was committed is forwarded,
+// what was forwarded is stored. It returns nil after an orderly stop.
+func (a *App) Run(ctx context.Context) error {
+	defer func() {
+		if err := a.close(); err != nil {
+			a.log.Error("closing", slog.Any("err", err))
+		}
+	}()
+	a.announce()
+	run, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	worker := start(run, cancel, "the partition", a.worker.Run)
+	watch := start(run, cancel, "the watch over references", a.watchReferences)
+	// The later stages outlive the earlier ones: each is stopped when the one before is done.
+	late := context.WithoutCancel(ctx)
+	forward := start(late, cancel, "the forwarder", a.forwarder.Run)
+	sinks := start(late, cancel, "the sink of the store", a.sink.Run)
+	server := start(late, cancel, "HTTP", a.web.Run)
+	<-run.Done()
+	a.state.stopping()
+	a.log.Info("stopping")
+	err := worker.wait()
+	err = errors.Join(err, watch.wait())
+	drain, stop := context.WithTimeout(late, stopTimeout)
+	defer stop()
+	err = errors.Join(err, forward.stop())
+	if a.nc.IsConnected() {
+		if ferr := a.forwarder.Drain(drain); ferr != nil {
+			a.log.Warn("results wait in the state stream for the next start", slog.Any("err", ferr))
+		} else if serr := a.sink.drain(drain); serr != nil {
+			a.log.Warn("results wait in the outbox for the next start", slog.Any("err", serr))
+		}
+	}
+	a.web.Drain()
+	err = errors.Join(err, sinks.stop(), server.stop())
+	if cause := context.Cause(run); ctx.Err() == nil && cause != nil && !errors.Is(cause, context.Canceled) {
+		err = errors.Join(err, cause)
+	}
+	return err
+}
+
+func (a *App) announce() {
+	a.log.Info("driftd is running", slog.String("version", a.o.Version), slog.String("page", a.URL()), slog.String("broker", a.BrokerURL()),
+		slog.String("data_dir", a.config.DataDir))
+	if a.o.Stdout != nil {
+		fmt.Fprintf(a.o.Stdout, "driftd %s\n  page    %s\n  broker  %s\n  data    %s\n", a.o.Version, a.URL(), a.BrokerURL(), a.config.DataDir)
+	}
+}
+
+// Reload reads the configuration file again. All that can fail is done first; then the counting-relevant part is published
+// into the input stream, where it holds from the next pane. What a running process cannot change is named and left.
+func (a *App) Reload(ctx context.Context) (err error) {
+	defer func() { a.metrics.reloaded(err) }()
+	if a.o.ConfigPath == "" {
+		return errors.New("there is no configuration file to reload: start driftd with --config")
+	}
+	next, err := config.Load(a.o.ConfigPath)
+	if err != nil {
+		return err
+	}
+	want, missing, err := counting(ctx, next, a.refs)
+	if err != nil {
+		return err
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	for _, section := range []struct {
+		name     string
+		old, new any
+	}{
+		{"nats", a.config.NATS, next.NATS},
+		{"data_dir", a.config.DataDir, next.DataDir},
+		{"web", a.config.Web, next.Web},
+		{"store", a.config.Store, next.Store},
+		{"commit", a.config.Commit, next.Commit},
+		{"limits.idle_timeout", a.config.Limits.IdleTimeout, next.Limits.IdleTimeout},
+		{"log", a.config.Log, next.Log},
+	} {
+		if !reflect.DeepEqual(section.old, section.new) {
+			a.log.Warn("a reload does not change this: restart driftd", slog.String("section", section.name))
+		}
+	}
+	next.NATS, next.DataDir, next.Web, next.Store = a.config.NATS, a.config.DataDir, a.config.Web, a.config.Store
+	next.Commit, next.Limits.IdleTimeout, next.Log = a.config.Commit, a.config.Limits.IdleTimeout, a.config.Log
+	a.config, a.missing = next, missing
+	warnMissing(a.log, missing)
+	a.worker.SetCounting(want)
+	a.log.Info("configuration reloaded", slog.String("hash", want.Hash()[:12]))
+	return nil
+}
+
+// watchReferences looks for references that the configuration names and that were not stored at start: when one appears, the
+// configuration that uses it is published.
+func (a *App) watchReferences(ctx context.Context) error {
+	tick := time.NewTicker(2 * time.Second)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-tick.C:
+		}
+		a.mu.Lock()
+		c, before := a.config, len(a.missing)
+		a.mu.Unlock()
+		if before == 0 {
+			continue
+		}
+		want, missing, err := counting(ctx, c, a.refs)
+		if err != nil || len(missing) == before {
+			continue
+		}
+		a.mu.Lock()
+		a.missing = missing
+		a.mu.Unlock()
+		a.worker.SetCounting(want)
+		a.log.Info("a reference was stored: its models are judged from their next pane on")
+	}
+}
+
+// publish stores one record of the HTTP API in the input stream.
+func (a *App) publish(ctx context.Context, subject string, data []byte) error {
+	_, err := a.js.Publish(ctx, subject, data)
+	return err
+}
+
+// part is one running goroutine.
+type part struct {
+	cancel context.CancelFunc
+	done   chan struct{}
+	err    error
+}
+
+// start runs f until its context ends; a failure stops the whole.
+func start(ctx context.Context, fail context.CancelCauseFunc, name string, f func(context.Context) error) *part {
+	run, cancel := context.WithCancel(ctx)
+	p := &part{cancel: cancel, done: make(chan struct{}), err: nil}
+	go func() {
+		defer close(p.done)
+		if err := f(run); err != nil && run.Err() == nil {
+			p.err = fmt.Errorf("running %s: %w", name, err)
+			fail(p.err)
+		}
+	}()
+	return p
+}
+
+// wait returns when the part has ended.
+func (p *part) wait() error {
+	<-p.done
+	p.cancel()
+	return p.err
+}
+
+// stop ends the part.
+func (p *part) stop() error {
+	p.cancel()
+	return p.wait()
+}

@@ -1,0 +1,15 @@
+package app
+
+import (
+	"github.com/driftd/driftd/pipeline"
+	"github.com/driftd/driftd/store"
+	"github.com/driftd/driftd/web"
+)
+
+// The implementations need not import their consumers: that they fit is said here.
+var (
+	_ pipeline.Journal = ledger{}
+	_ pipeline.Input   = (*input)(nil)
+	_ pipeline.Source  = source{}
+	_ web.Reader       = (*store.Store)(nil)
+)

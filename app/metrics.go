@@ -1,0 +1,202 @@
+package app
+
+import (
+	"sync"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/driftd/driftd/event"
+	"github.com/driftd/driftd/pipeline"
+	"github.com/driftd/driftd/result"
+)
+
+// state is what the partition's worker said last, for metrics and health.
+type state struct {
+	mu       sync.Mutex
+	snap     pipeline.Snapshot
+	seen     bool
+	shutting bool
+}
+
+func newState() *state { return &state{} } //nolint:exhaustruct // nothing was said yet
+
+func (s *state) observe(snap pipeline.Snapshot) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.snap, s.seen = snap, true
+}
+
+func (s *state) stopping() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.shutting = true
+}
+
+func (s *state) get() (snap pipeline.Snapshot, seen, stopping bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.snap, s.seen, s.shutting
+}
+
+// metrics is what driftd says of itself. The counters of the core are read from the worker's last snapshot, so that they move
+// with the commits: what was not committed never happened.
+type metrics struct {
+	app        *App
+	configOK   prometheus.Gauge
+	configTime prometheus.Gauge
+	counters   []counter
+	events     *prometheus.Desc
+	rejected   *prometheus.Desc
+	verdicts   *prometheus.Desc
+	gauges     []gauge
+}
+
+// counter is one scalar that only grows while the process lives.
+type counter struct {
+	desc *prometheus.Desc
+	read func(*App, *pipeline.Snapshot) float64
+}
+
+type gauge counter
+
+func desc(name, help string, labels ...string) *prometheus.Desc {
+	return prometheus.NewDesc(name, help, labels, nil)
+}
+
+func newMetrics(registry prometheus.Registerer, a *App) *metrics {
+	type snap = pipeline.Snapshot
+	m := &metrics{
+		app: a,
+		configOK: prometheus.NewGauge(prometheus.GaugeOpts{ //nolint:exhaustruct // the rest stays empty
+			Name: "driftd_config_last_reload_successful", Help: "Whether the last load of the configuration succeeded.",
+		}),
+		configTime: prometheus.NewGauge(prometheus.GaugeOpts{ //nolint:exhaustruct // the rest stays empty
+			Name: "driftd_config_last_reload_success_timestamp_seconds", Help: "When the configuration was last loaded with success.",
+		}),
+		events:   desc("driftd_ingest_records_total", "Records that were folded, by what became of them.", "result"),
+		rejected: desc("driftd_ingest_rejected_total", "Records that were dead-lettered, by reason.", "reason"),
+		verdicts: desc("driftd_detector_results_total", "Results by verdict.", "verdict"),
+		counters: []counter{
+			{desc("driftd_ingest_messages_total", "Messages that were folded."), func(_ *App, s *snap) float64 { return float64(s.Stats.Messages) }},
+			{desc("driftd_ingest_markers_total", "Markers that were folded."), func(_ *App, s *snap) float64 { return float64(s.Stats.Markers) }},
+			{desc("driftd_ingest_future_total", "Events ahead of the broker's clock, counted at the broker's time."),
+				func(_ *App, s *snap) float64 { return float64(s.Stats.Future) }},
+			{desc("driftd_ingest_without_id_total", "Events without an id, which cannot be deduplicated."),
+				func(_ *App, s *snap) float64 { return float64(s.Stats.WithoutID) }},
+			{desc("driftd_ingest_unknown_fields_total", "Fields and features that neither the format nor the reference knows."),
+				func(_ *App, s *snap) float64 { return float64(s.Stats.UnknownFeatures) }},
+			{desc("driftd_ingest_wrong_types_total", "Fields of a wrong type in records that were counted nevertheless."),
+				func(_ *App, s *snap) float64 { return float64(s.Stats.WrongTypes) }},
+			{desc("driftd_ingest_duplicate_keys_total", "Keys that came twice in one record; the last one won."),
+				func(_ *App, s *snap) float64 { return float64(s.Stats.DuplicateKeys) }},
+			{desc("driftd_window_late_accepted_total", "Events that changed a result as a revision."),
+				func(_ *App, s *snap) float64 { return float64(s.Stats.LateAccepted) }},
+			{desc("driftd_window_results_total", "Windows that were emitted, revisions included."),
+				func(_ *App, s *snap) float64 { return float64(s.Stats.Results) }},
+			{desc("driftd_window_revisions_total", "Revisions of windows that were emitted."),
+				func(_ *App, s *snap) float64 { return float64(s.Stats.Revisions) }},
+			{desc("driftd_alert_transitions_total", "Changes of the state of incidents."),
+				func(_ *App, s *snap) float64 { return float64(s.Stats.Transitions) }},
+			{desc("driftd_pipeline_commits_total", "Atomic batches that were committed."), func(_ *App, s *snap) float64 { return float64(s.Commits) }},
+			{desc("driftd_pipeline_reloads_total", "Times the partition's state had to be read again."),
+				func(_ *App, s *snap) float64 { return float64(s.Reloads) }},
+			{desc("driftd_store_documents_total", "Documents that were written to the store."),
+				func(a *App, _ *snap) float64 { return float64(a.sink.written.Load()) }},
+			{desc("driftd_store_write_failures_total", "Writes to the store that failed and will be repeated."),
+				func(a *App, _ *snap) float64 { return float64(a.sink.failed.Load()) }},
+			{desc("driftd_store_refused_documents_total", "Documents that the store refused."),
+				func(a *App, _ *snap) float64 { return float64(a.sink.refused.Load()) }},
+		},
+		gauges: []gauge{
+			{desc("driftd_pipeline_running", "Whether the partition is being folded."), func(_ *App, s *snap) float64 { return truth(s.Running) }},
+			{desc("driftd_pipeline_position", "Sequence of the last committed message."), func(_ *App, s *snap) float64 { return float64(s.Position.Seq) }},
+			{desc("driftd_pipeline_lag_messages", "Messages that are stored and not committed yet, as last seen."),
+				func(_ *App, s *snap) float64 { return float64(max(s.Last, s.Position.Seq) - s.Position.Seq) }},
+			{desc("driftd_pipeline_last_commit_duration_seconds", "How long the last commit took."),
+				func(_ *App, s *snap) float64 { return s.LastCommit.Seconds() }},
+			{desc("driftd_pipeline_quarantined_records", "Records that made driftd panic and were set aside."),
+				func(_ *App, s *snap) float64 { return float64(s.Quarantine) }},
+			{desc("driftd_window_open", "Windows that may still change."), func(_ *App, s *snap) float64 {
+				n := 0
+				for _, src := range s.Sources {
+					n += src.Windows
+				}
+				return float64(n)
+			}},
+			{desc("driftd_window_panes", "Panes held in memory."), func(_ *App, s *snap) float64 {
+				n := 0
+				for _, src := range s.Sources {
+					n += src.Panes
+				}
+				return float64(n)
+			}},
+			{desc("driftd_window_models", "Models that are counted."), func(_ *App, s *snap) float64 { return float64(len(s.Sources)) }},
+			{desc("driftd_store_up", "Whether the store takes results."), func(a *App, _ *snap) float64 { return truth(!a.sink.down.Load()) }},
+		},
+	}
+	build := prometheus.NewGauge(prometheus.GaugeOpts{ //nolint:exhaustruct // the rest stays empty
+		Name: "driftd_build_info", Help: "Constant 1 with driftd's version.", ConstLabels: prometheus.Labels{"version": a.o.Version},
+	})
+	build.Set(1)
+	registry.MustRegister(build, m.configOK, m.configTime, m)
+	m.reloaded(nil)
+	return m
+}
+
+// reloaded notes the outcome of loading a configuration.
+func (m *metrics) reloaded(err error) {
+	if err != nil {
+		m.configOK.Set(0)
+		return
+	}
+	m.configOK.Set(1)
+	m.configTime.Set(float64(time.Now().Unix()))
+}
+
+// Describe implements prometheus.Collector.
+func (m *metrics) Describe(ch chan<- *prometheus.Desc) {
+	ch <- m.events
+	ch <- m.rejected
+	ch <- m.verdicts
+	for _, c := range m.counters {
+		ch <- c.desc
+	}
+	for _, g := range m.gauges {
+		ch <- g.desc
+	}
+}
+
+// Collect implements prometheus.Collector.
+func (m *metrics) Collect(ch chan<- prometheus.Metric) {
+	snap, _, _ := m.app.state.get()
+	count := func(d *prometheus.Desc, v float64, labels ...string) {
+		ch <- prometheus.MustNewConstMetric(d, prometheus.CounterValue, v, labels...)
+	}
+	s := snap.Stats
+	for _, r := range []struct {
+		name string
+		n    uint64
+	}{{"event", s.Events}, {"label", s.Labels}, {"duplicate", s.Duplicates}, {"late", s.Late}} {
+		count(m.events, float64(r.n), r.name)
+	}
+	for _, r := range event.RejectReasons() {
+		count(m.rejected, float64(s.Rejected[r]), r.String())
+	}
+	for _, v := range []result.Verdict{result.Drift, result.Warning, result.Stable, result.Insufficient} {
+		count(m.verdicts, float64(s.Verdicts[v]), string(v))
+	}
+	for _, c := range m.counters {
+		count(c.desc, c.read(m.app, &snap))
+	}
+	for _, g := range m.gauges {
+		ch <- prometheus.MustNewConstMetric(g.desc, prometheus.GaugeValue, g.read(m.app, &snap))
+	}
+}
+
+func truth(b bool) float64 {
+	if b {
+		return 1
+	}
+	return 0
+}

@@ -1,0 +1,179 @@
+package app
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+
+	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/driftd/driftd/fold"
+	"github.com/driftd/driftd/ingest"
+	"github.com/driftd/driftd/journal"
+	"github.com/driftd/driftd/pipeline"
+	"github.com/driftd/driftd/reference"
+)
+
+// ledger is a journal as the pipeline sees it.
+type ledger struct{ j *journal.Journal }
+
+func (l ledger) Acquire(ctx context.Context) (pipeline.State, error) {
+	st, err := l.j.Acquire(ctx)
+	if err != nil {
+		return pipeline.State{}, sentinel(err)
+	}
+	return pipeline.State{Mark: st.Position, Header: st.Meta, Shards: st.Shards, Fresh: st.Fresh}, nil
+}
+
+func (l ledger) Commit(ctx context.Context, b pipeline.Batch) error {
+	shards := make([]journal.Shard, len(b.Shards))
+	for i, s := range b.Shards {
+		shards[i] = journal.Shard{Name: s.Name, Data: s.Data}
+	}
+	dead := make([]journal.DeadLetter, len(b.DeadLetters))
+	for i, d := range b.DeadLetters {
+		dead[i] = journal.DeadLetter(d)
+	}
+	return sentinel(l.j.Commit(ctx, journal.Batch{
+		Position: b.Mark, Meta: b.Header, Shards: shards, Docs: b.Docs, DeadLetters: dead,
+	}))
+}
+
+// sentinel turns the journal's typed errors into what the pipeline decides by.
+func sentinel(err error) error {
+	var (
+		full  *journal.FullError
+		large *journal.TooLargeError
+	)
+	switch {
+	case err == nil:
+		return nil
+	case errors.As(err, &full):
+		return fmt.Errorf("%w: %w", pipeline.ErrFull, err)
+	case errors.As(err, &large):
+		return fmt.Errorf("%w: %w", pipeline.ErrHalt, err)
+	}
+	return fmt.Errorf("%w: %w", pipeline.ErrReload, err)
+}
+
+// input is a partition's stream as the pipeline sees it.
+type input struct {
+	js        jetstream.JetStream
+	stream    string
+	partition int
+	log       *slog.Logger
+	identity  ingest.Identity // what the open consumer continues
+}
+
+func newInput(js jetstream.JetStream, stream string, partition int, log *slog.Logger) *input {
+	return &input{js: js, stream: stream, partition: partition, log: log, identity: ingest.Identity{}} //nolint:exhaustruct // nothing is open
+}
+
+func (in *input) Verify(ctx context.Context, mark []byte) error {
+	var id ingest.Identity
+	if err := json.Unmarshal(mark, &id); err != nil {
+		return fmt.Errorf("%w: the stored mark is unreadable: %w", pipeline.ErrHalt, err)
+	}
+	in.identity = id
+	return halting(ingest.Verify(ctx, in.js, id))
+}
+
+// halting marks the errors that prove a loss: no retry brings the messages back.
+func halting(err error) error {
+	var (
+		wrong *ingest.IdentityError
+		gap   *ingest.GapError
+	)
+	if errors.As(err, &wrong) || errors.As(err, &gap) {
+		return fmt.Errorf("%w: %w", pipeline.ErrHalt, err)
+	}
+	return err
+}
+
+func (in *input) Mark(_ context.Context, m fold.Message) ([]byte, error) {
+	return json.Marshal(in.identity.At(ingest.Message{Seq: m.Seq, Subject: m.Subject, Time: m.Time, Data: m.Data, Pending: 0}))
+}
+
+func (in *input) Open(ctx context.Context, from uint64) (pipeline.Source, error) {
+	if in.identity.Created.IsZero() {
+		id, err := ingest.IdentityOf(ctx, in.js, in.stream)
+		if err != nil {
+			return nil, err
+		}
+		in.identity = id
+	}
+	c, err := ingest.OpenConsumer(ctx, in.js, in.stream, from, ingest.ConsumerOptions{Identity: in.identity, PullBytes: 0, Logger: in.log})
+	if err != nil {
+		return nil, halting(err)
+	}
+	return source{c}, nil
+}
+
+func (in *input) Control(ctx context.Context, data []byte) error {
+	if in.stream != journal.InputStream(in.partition) {
+		return fmt.Errorf("%w: %s is not a stream of driftd's own", pipeline.ErrReadOnly, in.stream)
+	}
+	_, err := in.js.Publish(ctx, journal.ControlSubject(in.partition), data)
+	return err
+}
+
+func (in *input) First(ctx context.Context) (uint64, error) {
+	s, err := in.js.Stream(ctx, in.stream)
+	if err != nil {
+		return 0, err
+	}
+	return s.CachedInfo().State.FirstSeq, nil
+}
+
+func (in *input) Now(ctx context.Context) (int64, uint64, error) {
+	return ingest.BrokerNow(ctx, in.js, in.stream)
+}
+
+// source is an open consumer as the pipeline sees it.
+type source struct{ c *ingest.Consumer }
+
+func (s source) Next(ctx context.Context) (fold.Message, uint64, error) {
+	m, err := s.c.Next(ctx)
+	if err != nil {
+		return fold.Message{}, 0, halting(err)
+	}
+	return fold.Message{Seq: m.Seq, Subject: m.Subject, Time: m.Time, Data: m.Data}, m.Pending, nil
+}
+
+func (s source) Close() { s.c.Close() }
+
+// references loads references by fingerprint and keeps them: they never change.
+type references struct {
+	store *journal.References
+
+	mu    sync.Mutex
+	known map[string]*reference.Reference
+}
+
+func newReferences(store *journal.References) *references {
+	return &references{store: store, mu: sync.Mutex{}, known: map[string]*reference.Reference{}}
+}
+
+func (r *references) load(ctx context.Context, fingerprint string) (*reference.Reference, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if ref := r.known[fingerprint]; ref != nil {
+		return ref, nil
+	}
+	data, err := r.store.Get(ctx, fingerprint)
+	if errors.Is(err, journal.ErrReferenceNotFound) {
+		return nil, fmt.Errorf("%w: %w", fold.ErrNoReference, err)
+	}
+	if err != nil {
+		return nil, err
+	}
+	ref, err := reference.Decode(data)
+	if err != nil {
+		return nil, fmt.Errorf("%w: reading %s: %w", fold.ErrNoReference, fingerprint, err)
+	}
+	r.known[fingerprint] = ref
+	return ref, nil
+}
