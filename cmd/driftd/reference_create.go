@@ -1,0 +1,261 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/driftd/driftd/cells"
+	"github.com/driftd/driftd/event"
+	"github.com/driftd/driftd/journal"
+	"github.com/driftd/driftd/reference"
+	"github.com/driftd/driftd/rows"
+)
+
+func referenceCreateCommand() command {
+	return command{
+		name:  "driftd reference create",
+		short: "freeze rows into a reference, and store it",
+		args:  "--from FILE [--name N] [--model M] [--activate] [flags]",
+		about: `Reads the rows of a CSV file with a header, or of NDJSON (flat rows, or events with "features"); .gz too. Every column is a
+feature unless it has a role: ts, id, model, version, latency_ms, status, label, prediction, or segment.NAME. A column with
+such a name has it; --map gives it to another one. A column whose values are numbers is numeric; --kind says otherwise. The
+reference is stored in the broker, or written to --out, whose bytes are the same.
+
+` + findBroker,
+		examples: []example{
+			{"training data with the model's score in the column p, used at once", "driftd reference create --name churn-2026-11 --model churn --from training.csv --map prediction=p --activate"},
+			{"a week of the serving log", "driftd reference create --name churn-week-1 --from events.ndjson.gz --start 2026-11-01 --end 2026-11-08"},
+			{"a code that is written in digits is a category", "driftd reference create --from training.csv --kind branch=categorical --out churn.ref"},
+		},
+		exits: []exit{
+			{exitDone, "created"}, {exitFailed, "the rows make no reference, the name is taken, or the broker failed"},
+			{exitUsage, "wrong usage, or the file cannot be read"},
+		},
+		setup: func(fs *flag.FlagSet) action {
+			c := create{target: targetFlags(fs), roles: map[string]string{}, kinds: map[string]cells.Kind{}}
+			fs.StringVar(&c.from, "from", "", "`FILE`: the rows, CSV or NDJSON")
+			fs.StringVar(&c.name, "name", "", "`NAME`: of the reference (default: the file's name without its endings)")
+			fs.StringVar(&c.model, "model", "", "`MODEL`: whose reference it is; takes its rows only, where rows name models")
+			fs.Func("start", "`T`: take rows from then on; 2026-11-01, RFC 3339, or epoch milliseconds", instantFlag(&c.start))
+			fs.Func("end", "`T`: take rows before then", instantFlag(&c.end))
+			fs.IntVar(&c.resolution, "resolution", 0, "`N`: how many cut points of a numeric feature to keep (default: that of --config, or 2000)")
+			fs.Func("map", "`ROLE=COLUMN`: the column that has a role; may be given again", c.addRole)
+			fs.Func("kind", "`FEATURE=KIND`: numeric or categorical; may be given again", c.addKind)
+			fs.StringVar(&c.out, "out", "", "`FILE`: write the reference there instead of storing it")
+			fs.BoolVar(&c.activate, "activate", false, "compare the model's windows with it from now on")
+			return c.run
+		},
+	}
+}
+
+// create is one call of the command.
+type create struct {
+	target     *target
+	from, name string
+	model, out string
+	start, end int64
+	resolution int
+	roles      map[string]string // column by role
+	kinds      map[string]cells.Kind
+	activate   bool
+}
+
+func (c *create) addRole(s string) error {
+	role, column, ok := strings.Cut(s, "=")
+	if !ok || role == "" || column == "" {
+		return errors.New("write ROLE=COLUMN, such as prediction=score")
+	}
+	if old, again := c.roles[role]; again {
+		return fmt.Errorf("the role %s is already that of column %q", role, old)
+	}
+	c.roles[role] = column
+	return nil
+}
+
+func (c *create) addKind(s string) error {
+	i := strings.LastIndexByte(s, '=') // a feature's name may have one too
+	if i <= 0 {
+		return errors.New("write FEATURE=numeric or FEATURE=categorical")
+	}
+	for _, k := range []cells.Kind{cells.Numeric, cells.Categorical} {
+		if s[i+1:] == k.String() {
+			c.kinds[s[:i]] = k
+			return nil
+		}
+	}
+	return fmt.Errorf("%q is no kind: write numeric or categorical", s[i+1:])
+}
+
+// instantFlag reads a time into Unix milliseconds.
+func instantFlag(to *int64) func(string) error {
+	return func(s string) error {
+		for _, layout := range []string{time.RFC3339Nano, time.DateOnly} {
+			if t, err := time.Parse(layout, s); err == nil {
+				*to = t.UnixMilli()
+				return nil
+			}
+		}
+		ms, err := strconv.ParseInt(s, 10, 64)
+		if err != nil {
+			return errors.New("write 2026-11-01, 2026-11-01T10:00:00Z, or epoch milliseconds")
+		}
+		*to = ms
+		return nil
+	}
+}
+
+func (c *create) run(ctx context.Context, con *console, args []string) error {
+	if err := c.checkUsage(args); err != nil {
+		return err
+	}
+	var l *link
+	var refs *journal.References
+	if c.out == "" { // first, for building may take a while
+		var err error
+		if l, refs, err = openReferences(ctx, c.target); err != nil {
+			return err
+		}
+		defer l.close()
+		if c.resolution == 0 {
+			c.resolution = l.cfg.Defaults.Resolution
+		}
+	}
+	ref, stats, err := c.build(ctx)
+	if err != nil {
+		return err
+	}
+	data := ref.Encode()
+	if c.out != "" {
+		if err := writeFile(c.out, data); err != nil {
+			return fmt.Errorf("writing reference: %w", err)
+		}
+		return c.report(con, ref, stats, "written to "+c.out)
+	}
+	meta, err := refs.Put(ctx, ref.Name, data, journal.ReferenceMeta{
+		Name: ref.Name, Model: ref.Model, Fingerprint: "", Rows: ref.Rows, Start: ref.Start, End: ref.End, Source: ref.Source, Size: len(data), Created: 0,
+	})
+	if err != nil {
+		return err
+	}
+	if err := c.report(con, ref, stats, "stored"); err != nil {
+		return err
+	}
+	if !c.activate {
+		return nil
+	}
+	return activate(ctx, con, l, ref.Model, meta)
+}
+
+func (c *create) checkUsage(args []string) error {
+	if err := noArguments(args); err != nil {
+		return err
+	}
+	switch {
+	case c.from == "":
+		return usageError("which rows? give --from FILE")
+	case c.out != "" && c.activate:
+		return usageError("--out writes a file and stores nothing: there is nothing to --activate")
+	case c.model != "" && !event.ValidModel(c.model):
+		return usageError("--model %q: a model's name is 1 to 128 of A-Z, a-z, 0-9, '_' and '-'", c.model)
+	case c.start != 0 && c.end != 0 && c.end <= c.start:
+		return usageError("--end %s is not after --start %s", instant(c.end), instant(c.start))
+	case c.resolution < 0:
+		return usageError("--resolution %d: must be 10 or more", c.resolution)
+	}
+	if c.name == "" {
+		c.name, _, _ = strings.Cut(filepath.Base(c.from), ".")
+		if c.name == "" {
+			return usageError("%s suggests no name: give --name", c.from)
+		}
+	}
+	return nil
+}
+
+// build reads all rows. One that cannot be read is an input error; rows that make no reference are a failure.
+func (c *create) build(ctx context.Context) (*reference.Reference, reference.Stats, error) {
+	r, err := rows.Open(c.from, rows.Options{Map: c.roles})
+	if err != nil {
+		return nil, reference.Stats{}, inputError(err)
+	}
+	defer func() { _ = r.Close() }() // it was only read
+	b := reference.NewBuilder(reference.Options{
+		Name: c.name, Model: c.model, Source: filepath.Base(c.from), Start: c.start, End: c.end, Resolution: c.resolution,
+		MaxCategories: 0, Kinds: c.kinds, Edges: nil,
+	})
+	for {
+		if err := ctx.Err(); err != nil {
+			return nil, b.Stats(), errors.New("interrupted")
+		}
+		ev, err := r.Next()
+		if errors.Is(err, io.EOF) {
+			break
+		}
+		if err != nil {
+			return nil, b.Stats(), inputError(err)
+		}
+		if err := b.Add(ev); err != nil {
+			return nil, b.Stats(), fmt.Errorf("%w: give --model", err)
+		}
+	}
+	ref, err := b.Build()
+	if err != nil {
+		return nil, b.Stats(), err
+	}
+	if c.activate && ref.Model == "" {
+		return nil, b.Stats(), usageError("--activate: for which model? the rows name none, give --model")
+	}
+	return ref, b.Stats(), nil
+}
+
+// report says what was made, and what was left out.
+func (c *create) report(con *console, ref *reference.Reference, s reference.Stats, done string) error {
+	span := "without times"
+	if ref.Start != 0 || ref.End != 0 {
+		span = instant(ref.Start) + " to " + instant(ref.End)
+	}
+	model := "any model"
+	if ref.Model != "" {
+		model = "model " + ref.Model
+	}
+	_, err := fmt.Fprintf(con.stdout, "reference %s for %s: %s, %s, %s; %s\n  %s\n", ref.Name, model, count(ref.Rows, "row", "rows"),
+		count(len(ref.Features), "feature", "features and parts of the prediction"), span, done, ref.Fingerprint())
+	left := map[string]uint64{
+		"labels": s.Labels, "rows with a repeated id": s.Duplicates, "rows of other models": s.OtherModel,
+		"rows outside of the span": s.Outside, "rows without a time": s.WithoutTime,
+	}
+	for _, what := range slices.Sorted(maps.Keys(left)) {
+		if left[what] > 0 {
+			fmt.Fprintf(con.stderr, "left out: %s %s\n", grouped(left[what]), what)
+		}
+	}
+	for _, note := range ref.Notes() {
+		fmt.Fprintf(con.stderr, "warning: %s\n", note)
+	}
+	return err
+}
+
+// writeFile replaces a file so that a reader sees the old or the new bytes, never a part.
+func writeFile(path string, data []byte) error {
+	f, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+"-*")
+	if err != nil {
+		return err
+	}
+	defer func() { _ = os.Remove(f.Name()) }() // absent after the rename
+	if _, err := f.Write(data); err != nil {
+		return errors.Join(err, f.Close())
+	}
+	if err := errors.Join(f.Chmod(0o644), f.Close()); err != nil {
+		return err
+	}
+	return os.Rename(f.Name(), path)
+}
