@@ -13,7 +13,8 @@ import (
 
 const hour = int64(3_600_000)
 
-func ptr(x float64) *float64 { return &x }
+//go:fix inline
+func ptr(x float64) *float64 { return new(x) }
 
 // window returns a result of the n-th hour with one feature's gate.
 func window(n int, value float64, significant bool) (*result.Summary, []result.Feature) {
@@ -23,12 +24,12 @@ func window(n int, value float64, significant bool) (*result.Summary, []result.F
 	}
 	f := result.Feature{ //nolint:exhaustruct // what rules read
 		Feature: "age", Role: result.RoleFeature, Verdict: result.Stable,
-		Statistics: map[string]result.Stat{"psi_debiased": {Value: ptr(value)}}, //nolint:exhaustruct // what rules read
+		Statistics: map[string]result.Stat{"psi_debiased": {Value: new(value)}}, //nolint:exhaustruct // what rules read
 		Thresholds: result.Thresholds{Statistic: "psi_debiased", Warning: 0.1, Drift: 0.25, Q: 0.01, RateWarning: 0.02, RateDrift: 0.1},
-		QValue:     ptr(1e-9),
+		QValue:     new(1e-9),
 	}
 	if !significant {
-		f.QValue = ptr(0.5)
+		f.QValue = new(0.5)
 	}
 	return sum, []result.Feature{f}
 }
@@ -47,15 +48,18 @@ func TestFeatureDrift(t *testing.T) {
 		{"two of four do not", []float64{0.3, 0.1, 0.1, 0.4}, []string{"0 inactive→pending", "3 pending→inactive"}[:1]},
 		{"between clear and threshold it goes on", []float64{0.3, 0.3, 0.22, 0.21, 0.24}, []string{"0 inactive→pending", "1 pending→firing"}},
 		{
-			"two clear windows in a row resolve it", []float64{0.3, 0.3, 0.1, 0.22, 0.1, 0.19},
+			"two clear windows in a row resolve it",
+			[]float64{0.3, 0.3, 0.1, 0.22, 0.1, 0.19},
 			[]string{"0 inactive→pending", "1 pending→firing", "5 firing→resolved"},
 		},
 		{
-			"a window that cannot judge changes nothing", []float64{0.3, -1, -1, 0.3, 0.1, -1, 0.1},
+			"a window that cannot judge changes nothing",
+			[]float64{0.3, -1, -1, 0.3, 0.1, -1, 0.1},
 			[]string{"0 inactive→pending", "3 pending→firing", "6 firing→resolved"},
 		},
 		{
-			"after it is resolved it is a new incident", []float64{0.3, 0.3, 0, 0, 0.3, 0.3},
+			"after it is resolved it is a new incident",
+			[]float64{0.3, 0.3, 0, 0, 0.3, 0.3},
 			[]string{"0 inactive→pending", "1 pending→firing", "3 firing→resolved", "4 inactive→pending", "5 pending→firing"},
 		},
 	} {
@@ -118,12 +122,12 @@ func TestOnlySeparateFinalWindowsCount(t *testing.T) {
 func TestMissingAndLatency(t *testing.T) {
 	sum, fs := window(0, 0, false)
 	fs[0].Reference = result.Side{Count: 990, Missing: 10}                                                              //nolint:exhaustruct // rows
-	fs[0].Statistics = map[string]result.Stat{"missing_rate": {Value: ptr(0.06), PValue: ptr(1e-9)}}                    //nolint:exhaustruct // what the rule reads
+	fs[0].Statistics = map[string]result.Stat{"missing_rate": {Value: new(0.06), PValue: new(1e-9)}}                    //nolint:exhaustruct // what the rule reads
 	each := *sum                                                                                                        // the same window of one version
 	each.Key.Version = "v2"                                                                                             //
 	each.Latency.Quantiles = map[string]*float64{"0.95": ptr(30)}                                                       //
 	each.Latency.Reference = map[string]*float64{"0.95": ptr(10)}                                                       //
-	each.Latency.Ratio = map[string]result.Stat{"0.95": {Value: ptr(3), Lower: ptr(2.5), Upper: ptr(3.5), PValue: nil}} //nolint:exhaustruct // no reason
+	each.Latency.Ratio = map[string]result.Stat{"0.95": {Value: ptr(3), Lower: new(2.5), Upper: new(3.5), PValue: nil}} //nolint:exhaustruct // no reason
 	book := &alerting.Book{}
 	got := book.Step(sum, fs, alerting.Defaults())
 	got = append(got, book.Step(&each, fs, alerting.Defaults())...)

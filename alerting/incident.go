@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/driftd/driftd/result"
@@ -139,7 +140,7 @@ func (b *Book) step(r *Rule, sum *result.Summary, o observation) *result.Transit
 func incidentID(s Subject, w result.Window) string {
 	h := sha256.New()
 	for _, part := range []string{
-		s.Rule, s.Key.Model, s.Key.Version, s.Key.Segment, string(s.Role), s.Feature, fmt.Sprint(s.Size), fmt.Sprint(w.Start),
+		s.Rule, s.Key.Model, s.Key.Version, s.Key.Segment, string(s.Role), s.Feature, strconv.FormatInt(s.Size, 10), strconv.FormatInt(w.Start, 10),
 	} {
 		fmt.Fprintf(h, "%d:%s", len(part), part)
 	}

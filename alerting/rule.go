@@ -4,6 +4,7 @@
 package alerting
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 )
@@ -74,7 +75,7 @@ func Defaults() []Rule {
 func (r Rule) Validate() error {
 	switch {
 	case r.Name == "":
-		return fmt.Errorf("a rule needs a name")
+		return errors.New("a rule needs a name")
 	case !slices.Contains(kinds(), r.Kind):
 		return fmt.Errorf("rule %s: kind is %q, must be one of %v", r.Name, r.Kind, kinds())
 	case r.Scope != ScopeAll && r.Scope != ScopeEach:

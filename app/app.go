@@ -13,6 +13,7 @@ import (
 	"os"
 	"path/filepath"
 	"reflect"
+	"slices"
 	"strconv"
 	"sync"
 	"time"
@@ -106,9 +107,9 @@ func (a *App) onClose(name string, do func() error) {
 
 func (a *App) close() error {
 	var errs []error
-	for i := len(a.cleanup) - 1; i >= 0; i-- {
-		if err := a.cleanup[i].do(); err != nil {
-			errs = append(errs, fmt.Errorf("closing %s: %w", a.cleanup[i].name, err))
+	for _, v := range slices.Backward(a.cleanup) {
+		if err := v.do(); err != nil {
+			errs = append(errs, fmt.Errorf("closing %s: %w", v.name, err))
 		}
 	}
 	a.cleanup = nil
@@ -165,7 +166,9 @@ func (a *App) openStreams(ctx context.Context) error {
 		Partitions: []journal.Partition{part}, Replicas: c.Replicas,
 		InputMaxBytes: int64(c.Input.MaxBytes), InputMaxAge: c.Input.MaxAge.Std(),
 		StateMaxBytes: int64(c.State.MaxBytes), OutboxMaxBytes: int64(c.Outbox.MaxBytes), OutboxMaxAge: c.Outbox.MaxAge.Std(),
-		Warn: func(stream, warning string) { a.log.Warn(warning, slog.String("stream", stream)) },
+		Warn: func(stream, warning string) {
+			a.log.Warn("a stream's setting weakens a guarantee", slog.String("stream", stream), slog.String("warning", warning))
+		},
 	}
 	if a.embedded != nil {
 		layout = layout.Fit(a.embedded.StoreLimit())
@@ -203,8 +206,9 @@ func (a *App) openPartition(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	in := newInput(a.js, c.NATS.Stream, 0, a.log)
 	a.worker = pipeline.New(pipeline.Options{
-		Partition: 0, Stream: c.NATS.Stream, Journal: ledger{j}, Input: newInput(a.js, c.NATS.Stream, 0, a.log),
+		Partition: 0, Stream: c.NATS.Stream, Journal: ledger{j}, Input: in, Live: in,
 		References: func(fp string) (*reference.Reference, error) {
 			load, cancel := context.WithTimeout(context.WithoutCancel(ctx), stopTimeout)
 			defer cancel()
@@ -224,13 +228,13 @@ func (a *App) openWeb(ctx context.Context) error {
 	a.metrics = newMetrics(registry, a)
 	c := a.config.Web
 	server, err := web.New(web.Options{
-		Reader: a.store, Alerts: nil, Publish: a.publish, Health: a.health, Reload: a.Reload, Registry: registry, Logger: a.log,
-		WebConfigFile: c.ConfigFile, Listen: c.Listen, Hosts: c.AllowedHosts, Version: a.o.Version, MaxBody: 0,
+		Reader: a.store, Publish: a.publish, Health: a.health, Reload: a.Reload, Registry: registry, Logger: a.log,
+		WebConfigFile: c.ConfigFile, Listen: c.Listen, AllowedHosts: c.AllowedHosts, Version: a.o.Version, MaxBody: 0,
 	})
 	if err != nil {
 		return err
 	}
-	if err := server.Listen(ctx); err != nil {
+	if err := server.Listen(); err != nil { //nolint:contextcheck // binding a listener takes no time
 		return err
 	}
 	a.web = server

@@ -10,6 +10,7 @@ import (
 var (
 	_ pipeline.Journal = ledger{}
 	_ pipeline.Input   = (*input)(nil)
+	_ pipeline.Stream  = (*input)(nil)
 	_ pipeline.Source  = source{}
 	_ web.Reader       = (*store.Store)(nil)
 )

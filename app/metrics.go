@@ -80,43 +80,75 @@ func newMetrics(registry prometheus.Registerer, a *App) *metrics {
 		counters: []counter{
 			{desc("driftd_ingest_messages_total", "Messages that were folded."), func(_ *App, s *snap) float64 { return float64(s.Stats.Messages) }},
 			{desc("driftd_ingest_markers_total", "Markers that were folded."), func(_ *App, s *snap) float64 { return float64(s.Stats.Markers) }},
-			{desc("driftd_ingest_future_total", "Events ahead of the broker's clock, counted at the broker's time."),
-				func(_ *App, s *snap) float64 { return float64(s.Stats.Future) }},
-			{desc("driftd_ingest_without_id_total", "Events without an id, which cannot be deduplicated."),
-				func(_ *App, s *snap) float64 { return float64(s.Stats.WithoutID) }},
-			{desc("driftd_ingest_unknown_fields_total", "Fields and features that neither the format nor the reference knows."),
-				func(_ *App, s *snap) float64 { return float64(s.Stats.UnknownFeatures) }},
-			{desc("driftd_ingest_wrong_types_total", "Fields of a wrong type in records that were counted nevertheless."),
-				func(_ *App, s *snap) float64 { return float64(s.Stats.WrongTypes) }},
-			{desc("driftd_ingest_duplicate_keys_total", "Keys that came twice in one record; the last one won."),
-				func(_ *App, s *snap) float64 { return float64(s.Stats.DuplicateKeys) }},
-			{desc("driftd_window_late_accepted_total", "Events that changed a result as a revision."),
-				func(_ *App, s *snap) float64 { return float64(s.Stats.LateAccepted) }},
-			{desc("driftd_window_results_total", "Windows that were emitted, revisions included."),
-				func(_ *App, s *snap) float64 { return float64(s.Stats.Results) }},
-			{desc("driftd_window_revisions_total", "Revisions of windows that were emitted."),
-				func(_ *App, s *snap) float64 { return float64(s.Stats.Revisions) }},
-			{desc("driftd_alert_transitions_total", "Changes of the state of incidents."),
-				func(_ *App, s *snap) float64 { return float64(s.Stats.Transitions) }},
+			{
+				desc("driftd_ingest_future_total", "Events ahead of the broker's clock, counted at the broker's time."),
+				func(_ *App, s *snap) float64 { return float64(s.Stats.Future) },
+			},
+			{
+				desc("driftd_ingest_without_id_total", "Events without an id, which cannot be deduplicated."),
+				func(_ *App, s *snap) float64 { return float64(s.Stats.WithoutID) },
+			},
+			{
+				desc("driftd_ingest_unknown_fields_total", "Fields and features that neither the format nor the reference knows."),
+				func(_ *App, s *snap) float64 { return float64(s.Stats.UnknownFeatures) },
+			},
+			{
+				desc("driftd_ingest_wrong_types_total", "Fields of a wrong type in records that were counted nevertheless."),
+				func(_ *App, s *snap) float64 { return float64(s.Stats.WrongTypes) },
+			},
+			{
+				desc("driftd_ingest_duplicate_keys_total", "Keys that came twice in one record; the last one won."),
+				func(_ *App, s *snap) float64 { return float64(s.Stats.DuplicateKeys) },
+			},
+			{
+				desc("driftd_window_late_accepted_total", "Events that changed a result as a revision."),
+				func(_ *App, s *snap) float64 { return float64(s.Stats.LateAccepted) },
+			},
+			{
+				desc("driftd_window_results_total", "Windows that were emitted, revisions included."),
+				func(_ *App, s *snap) float64 { return float64(s.Stats.Results) },
+			},
+			{
+				desc("driftd_window_revisions_total", "Revisions of windows that were emitted."),
+				func(_ *App, s *snap) float64 { return float64(s.Stats.Revisions) },
+			},
+			{
+				desc("driftd_alert_transitions_total", "Changes of the state of incidents."),
+				func(_ *App, s *snap) float64 { return float64(s.Stats.Transitions) },
+			},
 			{desc("driftd_pipeline_commits_total", "Atomic batches that were committed."), func(_ *App, s *snap) float64 { return float64(s.Commits) }},
-			{desc("driftd_pipeline_reloads_total", "Times the partition's state had to be read again."),
-				func(_ *App, s *snap) float64 { return float64(s.Reloads) }},
-			{desc("driftd_store_documents_total", "Documents that were written to the store."),
-				func(a *App, _ *snap) float64 { return float64(a.sink.written.Load()) }},
-			{desc("driftd_store_write_failures_total", "Writes to the store that failed and will be repeated."),
-				func(a *App, _ *snap) float64 { return float64(a.sink.failed.Load()) }},
-			{desc("driftd_store_refused_documents_total", "Documents that the store refused."),
-				func(a *App, _ *snap) float64 { return float64(a.sink.refused.Load()) }},
+			{
+				desc("driftd_pipeline_reloads_total", "Times the partition's state had to be read again."),
+				func(_ *App, s *snap) float64 { return float64(s.Reloads) },
+			},
+			{
+				desc("driftd_store_documents_total", "Documents that were written to the store."),
+				func(a *App, _ *snap) float64 { return float64(a.sink.written.Load()) },
+			},
+			{
+				desc("driftd_store_write_failures_total", "Writes to the store that failed and will be repeated."),
+				func(a *App, _ *snap) float64 { return float64(a.sink.failed.Load()) },
+			},
+			{
+				desc("driftd_store_refused_documents_total", "Documents that the store refused."),
+				func(a *App, _ *snap) float64 { return float64(a.sink.refused.Load()) },
+			},
 		},
 		gauges: []gauge{
 			{desc("driftd_pipeline_running", "Whether the partition is being folded."), func(_ *App, s *snap) float64 { return truth(s.Running) }},
 			{desc("driftd_pipeline_position", "Sequence of the last committed message."), func(_ *App, s *snap) float64 { return float64(s.Position.Seq) }},
-			{desc("driftd_pipeline_lag_messages", "Messages that are stored and not committed yet, as last seen."),
-				func(_ *App, s *snap) float64 { return float64(max(s.Last, s.Position.Seq) - s.Position.Seq) }},
-			{desc("driftd_pipeline_last_commit_duration_seconds", "How long the last commit took."),
-				func(_ *App, s *snap) float64 { return s.LastCommit.Seconds() }},
-			{desc("driftd_pipeline_quarantined_records", "Records that made driftd panic and were set aside."),
-				func(_ *App, s *snap) float64 { return float64(s.Quarantine) }},
+			{
+				desc("driftd_pipeline_lag_messages", "Messages that are stored and not committed yet, as last seen."),
+				func(_ *App, s *snap) float64 { return float64(max(s.Last, s.Position.Seq) - s.Position.Seq) },
+			},
+			{
+				desc("driftd_pipeline_last_commit_duration_seconds", "How long the last commit took."),
+				func(_ *App, s *snap) float64 { return s.LastCommit.Seconds() },
+			},
+			{
+				desc("driftd_pipeline_quarantined_records", "Records that made driftd panic and were set aside."),
+				func(_ *App, s *snap) float64 { return float64(s.Quarantine) },
+			},
 			{desc("driftd_window_open", "Windows that may still change."), func(_ *App, s *snap) float64 {
 				n := 0
 				for _, src := range s.Sources {

@@ -33,12 +33,8 @@ func (l ledger) Commit(ctx context.Context, b pipeline.Batch) error {
 	for i, s := range b.Shards {
 		shards[i] = journal.Shard{Name: s.Name, Data: s.Data}
 	}
-	dead := make([]journal.DeadLetter, len(b.DeadLetters))
-	for i, d := range b.DeadLetters {
-		dead[i] = journal.DeadLetter(d)
-	}
 	return sentinel(l.j.Commit(ctx, journal.Batch{
-		Position: b.Mark, Meta: b.Header, Shards: shards, Docs: b.Docs, DeadLetters: dead,
+		Position: b.Mark, Meta: b.Header, Shards: shards, Docs: b.Docs, DeadLetters: b.DeadLetters,
 	}))
 }
 

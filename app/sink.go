@@ -39,7 +39,7 @@ func (s *sink) Run(ctx context.Context) error {
 	for ctx.Err() == nil {
 		err := s.consume(ctx)
 		if ctx.Err() != nil {
-			return nil
+			return nil //nolint:nilerr // asked to stop
 		}
 		if s.down.CompareAndSwap(false, true) {
 			s.log.Warn("the store does not take results: they wait in the outbox", slog.Any("err", err))
@@ -79,19 +79,21 @@ func (s *sink) write(ctx context.Context, msgs []ingest.OutboxMsg) error {
 		docs = append(docs, store.Document{ID: m.ID, Data: m.Data})
 	}
 	err := s.store.Write(ctx, docs)
-	var refused *store.DocumentError
-	if errors.As(err, &refused) && len(docs) > 1 {
+	_, refused := errors.AsType[*store.DocumentError](err)
+	switch {
+	case err == nil:
+		s.written.Add(uint64(len(docs)))
+	case refused && len(docs) > 1:
 		for _, m := range msgs {
 			if err := s.write(ctx, []ingest.OutboxMsg{m}); err != nil {
 				return err
 			}
 		}
 		return nil
-	}
-	if errors.As(err, &refused) {
+	case refused:
 		s.refused.Add(1)
 		s.log.Error("the store refused a document; it stays in the outbox until that expires", slog.Any("err", err))
-	} else if err != nil {
+	default:
 		s.failed.Add(1)
 		for _, m := range msgs {
 			if nerr := m.Nak(time.Second); nerr != nil {
@@ -99,8 +101,6 @@ func (s *sink) write(ctx context.Context, msgs []ingest.OutboxMsg) error {
 			}
 		}
 		return fmt.Errorf("writing to the store: %w", err)
-	} else {
-		s.written.Add(uint64(len(docs)))
 	}
 	s.down.Store(false)
 	for _, m := range msgs {

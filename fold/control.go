@@ -18,8 +18,7 @@ func (p *Partition) applyControl(m Message, out *Output) (bool, error) {
 		return true, nil // it was applied before; what it made due has been drained
 	}
 	err := p.control(m)
-	var rejected *event.RejectError
-	if errors.As(err, &rejected) {
+	if rejected, ok := errors.AsType[*event.RejectError](err); ok {
 		p.reject(m, 0, "", m.Data, rejected, out)
 	} else if err != nil {
 		return false, err

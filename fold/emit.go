@@ -105,8 +105,9 @@ func merge(into, c *cells.Counts) {
 // write serialises a view's documents: the summary, then its features in as many parts as they need.
 func (p *Partition) write(model string, w *window.Status, config ModelConfig, ref *reference.Reference, v *view, out *Output) *result.Summary {
 	sum := p.summary(model, w, config, ref, v)
-	var parts [][]byte
-	for i, features := range cut(v.features) {
+	runs := cut(v.features)
+	parts := make([][]byte, 0, len(runs))
+	for i, features := range runs {
 		parts = append(parts, encode(result.FeatureDoc{
 			Schema: result.SchemaVersion, Type: "features", ResultID: sum.ResultID, Part: i, Key: sum.Key, Window: sum.Window,
 			Revision: sum.Revision, Features: features,

@@ -27,6 +27,7 @@ type Position struct {
 	Seq     uint64 `json:"seq"`     // the last message that was begun; 0 before the first
 	Index   int    `json:"index"`   // records of it that were folded
 	Emitted int    `json:"emitted"` // results emitted at this very point, in canonical order
+	Refused int    `json:"refused"` // records of it that were refused
 	Done    bool   `json:"done"`    // the message was folded to its end
 }
 
@@ -44,6 +45,10 @@ type References func(fingerprint string) (*reference.Reference, error)
 
 // ErrNoReference says that no reference has a fingerprint.
 var ErrNoReference = errors.New("no such reference")
+
+// maxDeadLetters is how many records of one message are dead-lettered one by one. A message of garbage has as many records as
+// lines: the further ones are counted, and the last pointer says so.
+const maxDeadLetters = 100
 
 // PanicError says that folding a record panicked: a bug, or an attack. The partition's state may be half changed: restore it
 // from the last commit, call Quarantine and go on.
@@ -133,7 +138,7 @@ func New(stream string, counting Counting, key [2]uint64, refs References, budge
 	return &Partition{
 		stream: stream, refs: refs, budget: budget, counting: counting, configHash: "", configStored: false, configParts: 0, bindings: map[string]Binding{},
 		sources: map[string]*source{}, ids: newIDSet(counting.DedupIDs, key), decoder: event.NewDecoder(counting.Limits),
-		quarantine: map[record]bool{}, position: Position{Seq: 0, Index: 0, Emitted: 0, Done: true}, store: newShards(), moved: nil,
+		quarantine: map[record]bool{}, position: Position{Seq: 0, Index: 0, Emitted: 0, Refused: 0, Done: true}, store: newShards(), moved: nil,
 		stats: Stats{Rejected: map[event.RejectReason]uint64{}, Verdicts: map[result.Verdict]uint64{}}, //nolint:exhaustruct // zero counters
 	}
 }
@@ -191,7 +196,7 @@ func (p *Partition) Apply(m Message, out *Output) (done bool, err error) {
 		return false, nil
 	}
 	if m.Seq != p.position.Seq {
-		p.position = Position{Seq: m.Seq, Index: 0, Emitted: 0, Done: false}
+		p.position = Position{Seq: m.Seq, Index: 0, Emitted: 0, Refused: 0, Done: false}
 		p.stats.Messages++
 	}
 	index := -1
@@ -241,12 +246,12 @@ func (p *Partition) applyRecords(m Message, model string, index *int, out *Outpu
 		var err error
 		ok := p.applyRecord(index, i, out, func() {
 			if p.quarantine[record{m.Seq, i}] {
-				p.reject(m, i, model, nil, quarantined(), out)
+				p.reject(m, i, model, p.decoder.Raw(), quarantined(), out)
 				return
 			}
 			ev, rejected := p.decoder.Event()
 			if rejected != nil {
-				p.reject(m, i, model, nil, rejected, out)
+				p.reject(m, i, model, p.decoder.Raw(), rejected, out)
 				return
 			}
 			err = p.record(m, i, model, ev, out)

@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"encoding/binary"
 	"encoding/hex"
+	"fmt"
 	"math"
 	"slices"
 	"strings"
@@ -354,13 +355,18 @@ func (p *Partition) reject(m Message, index int, model string, data []byte, why 
 	if data == nil {
 		data = m.Data
 	}
-	sum := sha256.Sum256(data)
-	d := result.DeadLetter{
-		Stream: p.stream, Seq: m.Seq, Index: index, Subject: m.Subject, Model: model, Reason: why.Reason.String(),
-		Detail: why.Error(), Size: len(data), SHA256: hex.EncodeToString(sum[:]), Time: m.Time,
+	if p.position.Refused++; p.position.Refused <= maxDeadLetters {
+		sum := sha256.Sum256(data)
+		d := result.DeadLetter{
+			Stream: p.stream, Seq: m.Seq, Index: index, Subject: m.Subject, Reason: why.Reason.String(), Detail: why.Error(), Model: model,
+			Size: len(data), SHA256: hex.EncodeToString(sum[:]), Time: m.Time,
+		}
+		if p.position.Refused == maxDeadLetters {
+			d.Detail += fmt.Sprintf(" (further refused records of this message are counted only: the limit is %d a message)", maxDeadLetters)
+		}
+		out.DeadLetters = append(out.DeadLetters, d)
+		out.Bytes += 256 + len(d.Subject) + len(d.Detail)
 	}
-	out.DeadLetters = append(out.DeadLetters, d)
-	out.Bytes += 256 + len(d.Subject) + len(d.Detail)
 	p.stats.Rejected[why.Reason]++
 	if s := p.sources[model]; s != nil {
 		p.touch(s, m.Time)

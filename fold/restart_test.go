@@ -65,8 +65,7 @@ func run(tb testing.TB, counting fold.Counting, refs fold.References, msgs []fol
 	for next := p.Position().Next(); next <= uint64(len(msgs)); next = p.Position().Next() {
 		m := msgs[next-1]
 		done, err := p.Apply(m, &out)
-		var poison *fold.PanicError
-		if errors.As(err, &poison) {
+		if poison, ok := errors.AsType[*fold.PanicError](err); ok {
 			quarantine = append(quarantine, poison)
 			p, out = open(), fold.Output{} //nolint:exhaustruct // emptied
 			for _, q := range quarantine {

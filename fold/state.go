@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/binary"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"hash/fnv"
 	"maps"
@@ -73,7 +74,7 @@ func newShards() *shards {
 
 func sourceShard(model string) int {
 	h := fnv.New32a()
-	h.Write([]byte(model))
+	_, _ = h.Write([]byte(model)) // never fails
 	return int(h.Sum32() % sourceShards)
 }
 
@@ -314,7 +315,7 @@ func Restore(stream string, head []byte, stored map[string][]byte, refs Referenc
 				segments[seg] = stored[name]
 			}
 		case !strings.HasPrefix(name, panesPrefix) && !strings.HasPrefix(name, configPrefix):
-			err = fmt.Errorf("unknown kind of shard")
+			err = errors.New("unknown kind of shard")
 		}
 		if err != nil {
 			return nil, fmt.Errorf("restoring %s: %w", name, err)

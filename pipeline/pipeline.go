@@ -61,15 +61,20 @@ type Source interface {
 }
 
 // Input is a partition's stored stream. Verify checks that the stream is still the one that a mark was taken from, and
-// returns an error that wraps ErrHalt when it is not. Publish stores a control message; it returns ErrReadOnly when driftd may
-// not write to the stream. Now returns the broker's clock and the stream's last sequence.
+// returns an error that wraps ErrHalt when it is not. Mark returns the identity of a message that was folded. Open reads from a
+// sequence.
 type Input interface {
 	Verify(ctx context.Context, mark []byte) error
 	Mark(ctx context.Context, m fold.Message) ([]byte, error)
 	Open(ctx context.Context, from uint64) (Source, error)
-	Control(ctx context.Context, data []byte) error
+}
+
+// Stream is what else a worker needs of the stream. First returns its first sequence, Now the broker's clock and its last one.
+// Control stores a control message behind it, and returns ErrReadOnly when driftd may not write to it.
+type Stream interface {
 	First(ctx context.Context) (uint64, error)
 	Now(ctx context.Context) (ms int64, last uint64, err error)
+	Control(ctx context.Context, data []byte) error
 }
 
 // ErrReadOnly says that driftd may not write to the input stream.
@@ -81,6 +86,7 @@ type Options struct {
 	Stream      string
 	Journal     Journal
 	Input       Input
+	Live        Stream
 	References  fold.References
 	Counting    fold.Counting // what the configuration wants
 	Interval    time.Duration // between commits
@@ -157,9 +163,9 @@ func (w *Worker) Run(ctx context.Context) error {
 		}
 		backoff.wait(ctx)
 	}
-	w.snap.Running = false
+	w.snap.Running, w.snap.Err = false, nil
 	w.observe()
-	return nil
+	return nil //nolint:nilerr // the context ended: that is how a worker is stopped
 }
 
 func (w *Worker) observe() {
@@ -198,8 +204,7 @@ func (w *Worker) session(ctx context.Context, backoff *backoff) error {
 	backoff.reset()
 	s.publishConfig(ctx)
 	err = s.loop(ctx, src)
-	var poison *fold.PanicError
-	if errors.As(err, &poison) {
+	if poison, ok := errors.AsType[*fold.PanicError](err); ok {
 		w.quarantine[[2]uint64{poison.Seq, uint64(poison.Index + 1)}] = poison
 		w.o.Logger.ErrorContext(ctx, "record quarantined", slog.Uint64("seq", poison.Seq), slog.Int("index", poison.Index),
 			slog.Any("err", err))
@@ -232,7 +237,7 @@ func (w *Worker) acquire(ctx context.Context) (*session, error) {
 		}
 		key := [2]uint64{binary.LittleEndian.Uint64(seed[:8]), binary.LittleEndian.Uint64(seed[8:])}
 		s.part = fold.New(w.o.Stream, *w.want.Load(), key, w.o.References, w.o.Budget)
-		first, err := w.o.Input.First(ctx)
+		first, err := w.o.Live.First(ctx)
 		if err != nil {
 			return nil, fmt.Errorf("reading the input's first sequence: %w", err)
 		}
@@ -387,7 +392,7 @@ func (s *session) publishConfig(ctx context.Context) {
 	}
 	data, err := configMessage(want)
 	if err == nil {
-		err = s.o.Input.Control(ctx, data)
+		err = s.o.Live.Control(ctx, data)
 	}
 	switch {
 	case errors.Is(err, ErrReadOnly):
@@ -413,7 +418,7 @@ func (s *session) closeIdle(ctx context.Context) {
 	if s.o.IdleTimeout <= 0 || !s.caughtUp {
 		return
 	}
-	now, last, err := s.o.Input.Now(ctx)
+	now, last, err := s.o.Live.Now(ctx)
 	if err != nil || last != s.part.Position().Seq || !s.part.Position().Done {
 		return // away, or not caught up after all
 	}
@@ -423,7 +428,7 @@ func (s *session) closeIdle(ctx context.Context) {
 			continue
 		}
 		m := event.Control{Kind: event.ControlMarker, Source: info.Model, Watermark: info.Watermark + silence} //nolint:exhaustruct // a marker
-		if err := s.o.Input.Control(ctx, m.Encode()); err != nil {
+		if err := s.o.Live.Control(ctx, m.Encode()); err != nil {
 			s.o.Logger.WarnContext(ctx, "publishing an idle marker", slog.String("model", info.Model), slog.Any("err", err))
 			return
 		}

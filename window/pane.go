@@ -36,10 +36,11 @@ type Tally struct {
 
 // fields lists the scalars in their encoded order; a new one is appended, never inserted.
 func (t *Tally) fields() []*uint64 {
-	out := []*uint64{
+	out := make([]*uint64, 0, 12+len(t.Rejected))
+	out = append(out,
 		&t.Events, &t.Labels, &t.Late, &t.LateAccepted, &t.Duplicate, &t.WithoutID, &t.Future,
 		&t.UnknownFeature, &t.DuplicateKey, &t.LatencyInvalid, &t.Errors, &t.Lost,
-	}
+	)
 	for i := range t.Rejected {
 		out = append(out, &t.Rejected[i])
 	}

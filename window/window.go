@@ -5,9 +5,9 @@ package window
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
 	"math"
-	"slices"
 )
 
 // Unset is the watermark of a source that has not seen an event yet.
@@ -39,7 +39,7 @@ func (t Timing) Validate() error {
 	case t.Lateness < 0 || t.WatermarkDelay < 0:
 		return fmt.Errorf("lateness %d ms and watermark delay %d ms must not be negative", t.Lateness, t.WatermarkDelay)
 	case len(t.Windows) == 0:
-		return fmt.Errorf("at least one window is needed")
+		return errors.New("at least one window is needed")
 	}
 	for _, s := range t.Windows {
 		if s.Size <= 0 || s.Every <= 0 || s.Every > s.Size || s.Size%t.Pane != 0 || s.Every%t.Pane != 0 {
@@ -47,11 +47,6 @@ func (t Timing) Validate() error {
 		}
 	}
 	return nil
-}
-
-// equal reports whether two timings mean the same.
-func (t Timing) equal(o Timing) bool {
-	return t.Pane == o.Pane && t.Lateness == o.Lateness && t.WatermarkDelay == o.WatermarkDelay && slices.Equal(t.Windows, o.Windows)
 }
 
 // horizon is how long after the end of a pane any window that contains it may still change.
