@@ -28,6 +28,7 @@ url=""
 for _ in $(seq 1 300); do
   if [ -f "$work/data/driftd.run.json" ]; then
     url=$(sed -n 's/.*"web_url"[[:space:]]*:[[:space:]]*"\([^"]*\)".*/\1/p' "$work/data/driftd.run.json")
+    url=${url%/}
     [ -n "$url" ] && curl -fsS -o /dev/null "$url/-/ready" 2>/dev/null && break
   fi
   if ! kill -0 "$pid" 2>/dev/null; then
