@@ -12,6 +12,7 @@ import (
 
 	"github.com/driftd/driftd/event"
 	"github.com/driftd/driftd/fold"
+	"github.com/driftd/driftd/internal/elec2test"
 	"github.com/driftd/driftd/reference"
 	"github.com/driftd/driftd/result"
 )
@@ -117,7 +118,7 @@ func equal(t *testing.T, want, got *journal) {
 // The real log gives the same bytes whenever commits happen, however small they are, and however often the partition is lost
 // and restored from the last of them.
 func TestElec2Restarts(t *testing.T) {
-	lines := elec2Lines(t)
+	lines := elec2test.Lines(t)
 	ref := elec2Reference(t, lines, reference.DefaultResolution)
 	counting, msgs := elec2Counting(ref.Fingerprint()), messages(lines, true)
 	want := run(t, counting, find(ref), msgs, undisturbed())
