@@ -215,7 +215,7 @@ func authOptions(opts ConnectOptions) ([]nats.Option, error) {
 }
 
 func readable(path string) error {
-	f, err := os.Open(path) //nolint:gosec // the path is the operator's own setting
+	f, err := os.Open(path)
 	if err != nil {
 		return fmt.Errorf("reading secret: %w", err)
 	}
@@ -223,7 +223,7 @@ func readable(path string) error {
 }
 
 func readSecret(path string) (string, error) {
-	b, err := os.ReadFile(path) //nolint:gosec // the path is the operator's own setting
+	b, err := os.ReadFile(path)
 	if err != nil {
 		return "", fmt.Errorf("reading secret: %w", err)
 	}
@@ -253,8 +253,10 @@ func redactURLs(list string) (string, error) {
 		}
 		u, err := url.Parse(s)
 		if err != nil || u.Host == "" {
-			return "", &ConnectError{URL: fmt.Sprintf("(address %d)", i+1), Remedy: "write it as nats://host:port",
-				Err: errors.New("the address is not a URL")}
+			return "", &ConnectError{
+				URL: fmt.Sprintf("(address %d)", i+1), Remedy: "write it as nats://host:port",
+				Err: errors.New("the address is not a URL"),
+			}
 		}
 		switch u.Scheme {
 		case "nats", "tls", "ws", "wss":

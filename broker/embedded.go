@@ -5,6 +5,7 @@
 package broker
 
 import (
+	"context"
 	"crypto/rand"
 	"encoding/hex"
 	"errors"
@@ -108,7 +109,7 @@ func startLocked(opts EmbeddedOptions) (*Embedded, error) {
 		Host:                  opts.Host,
 		Port:                  choosePort(opts.Host, opts.Port),
 		Authorization:         token,
-		MaxPayload:            int32(min(opts.MaxPayload, server.MAX_PAYLOAD_MAX_SIZE*8)), //nolint:gosec // bounded by 64 MiB
+		MaxPayload:            int32(min(opts.MaxPayload, server.MAX_PAYLOAD_MAX_SIZE*8)),
 		JetStream:             true,
 		StoreDir:              opts.StoreDir,
 		JetStreamMaxStore:     opts.MaxStore,
@@ -162,7 +163,8 @@ func choosePort(host string, port int) int {
 	if port < 0 {
 		return server.RANDOM_PORT
 	}
-	l, err := net.Listen("tcp", net.JoinHostPort(host, strconv.Itoa(port)))
+	var lc net.ListenConfig
+	l, err := lc.Listen(context.Background(), "tcp", net.JoinHostPort(host, strconv.Itoa(port))) // binding does not wait
 	if err != nil {
 		return server.RANDOM_PORT
 	}

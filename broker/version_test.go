@@ -11,9 +11,22 @@ func TestCheckVersion(t *testing.T) {
 		in string
 		ok bool
 	}{
-		{"2.12.1", true}, {"2.12.0", false}, {"2.11.9", false}, {"2.9.10", false}, {"1.99.99", false}, {"3.0.0", true},
-		{"2.15.2", true}, {"v2.15.2", true}, {"2.12.1-beta.1", false}, {"2.12.2-RC.1", true}, {"2.12.1+build7", true},
-		{"", false}, {"2.12", false}, {"2.x.1", false}, {"2.-1.1", false}, {"2.99999999999.1", false},
+		{"2.12.1", true},
+		{"2.12.0", false},
+		{"2.11.9", false},
+		{"2.9.10", false},
+		{"1.99.99", false},
+		{"3.0.0", true},
+		{"2.15.2", true},
+		{"v2.15.2", true},
+		{"2.12.1-beta.1", false},
+		{"2.12.2-RC.1", true},
+		{"2.12.1+build7", true},
+		{"", false},
+		{"2.12", false},
+		{"2.x.1", false},
+		{"2.-1.1", false},
+		{"2.99999999999.1", false},
 	} {
 		err := checkVersion(tc.in)
 		if (err == nil) != tc.ok {

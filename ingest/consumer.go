@@ -113,7 +113,7 @@ func (c *Consumer) Next(ctx context.Context) (Message, error) {
 		case ctx.Err() != nil:
 			return Message{}, ctx.Err()
 		default:
-			c.restart("the consumer failed", err)
+			c.restart(ctx, "the consumer failed", err)
 		}
 	}
 }
@@ -122,7 +122,7 @@ func (c *Consumer) Next(ctx context.Context) (Message, error) {
 // the stream's leader can tell.
 func (c *Consumer) discontinuous(ctx context.Context, got uint64) error {
 	want := c.id.Seq + 1
-	c.restart("the sequence is not continuous", fmt.Errorf("got message %d, want %d", got, want))
+	c.restart(ctx, "the sequence is not continuous", fmt.Errorf("got message %d, want %d", got, want))
 	if got < want {
 		return nil
 	}
@@ -163,26 +163,26 @@ func (c *Consumer) checkSilence(ctx context.Context) error {
 		if !c.feed.empty() {
 			return nil // it came just now
 		}
-		c.restart("the consumer is silent although the stream goes on", nil)
+		c.restart(ctx, "the consumer is silent although the stream goes on", nil)
 	}
 	return nil
 }
 
-func (c *Consumer) restart(why string, err error) {
+func (c *Consumer) restart(ctx context.Context, why string, err error) {
 	c.opts.Logger.Warn("reading begins again behind the last good message", slog.String("stream", c.stream),
 		slog.Uint64("seq", c.id.Seq), slog.String("why", why), slog.Any("err", err))
 	c.recreated.Add(1)
-	c.stop()
+	c.stop(ctx)
 }
 
-func (c *Consumer) stop() {
+func (c *Consumer) stop(ctx context.Context) {
 	if c.feed != nil {
 		c.feed.close()
 		c.feed = nil
 		if c.js.Conn().IsConnected() { // a courtesy: the server forgets an unused consumer by itself
-			ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+			dctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
 			defer cancel()
-			_ = c.js.DeleteConsumer(ctx, c.stream, c.name)
+			_ = c.js.DeleteConsumer(dctx, c.stream, c.name)
 		}
 	}
 }
@@ -219,8 +219,10 @@ func (c *Consumer) open(ctx context.Context) error {
 func (c *Consumer) tryOpen(ctx context.Context) error {
 	s, err := c.js.Stream(ctx, c.stream)
 	if errors.Is(err, jetstream.ErrStreamNotFound) {
-		return &IdentityError{Stream: c.stream, Check: "created", Stored: c.id.Created.UTC().Format(time.RFC3339Nano), Found: "absent",
-			Remedy: "the stream was deleted; restore it, or start the partition afresh"}
+		return &IdentityError{
+			Stream: c.stream, Check: "created", Stored: c.id.Created.UTC().Format(time.RFC3339Nano), Found: "absent",
+			Remedy: "the stream was deleted; restore it, or start the partition afresh",
+		}
 	}
 	if err != nil {
 		return err
@@ -246,7 +248,7 @@ func (c *Consumer) tryOpen(ctx context.Context) error {
 // Close stops reading.
 func (c *Consumer) Close() {
 	c.closed = true
-	c.stop()
+	c.stop(context.Background())
 }
 
 // pause waits with doubling delays of 20 ms to 2 s.

@@ -119,8 +119,7 @@ func TestRetentionOverran(t *testing.T) {
 	publish(t, js, 111, 111)
 	for { // what was delivered before the purge may still come
 		m, err := c.Next(deadline(t))
-		var gap *ingest.GapError
-		if errors.As(err, &gap) {
+		if gap, ok := errors.AsType[*ingest.GapError](err); ok {
 			if gap.To != 110 {
 				t.Errorf("gap = %+v, want its end at 110", gap)
 			}

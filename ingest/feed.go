@@ -28,7 +28,6 @@ type feed struct {
 	queue []Message
 	bytes int
 	err   error
-	done  bool
 
 	ready chan struct{} // one token: there is something to take
 	space chan struct{} // one token: there is room again

@@ -60,7 +60,7 @@ func Verify(ctx context.Context, js jetstream.JetStream, id Identity) error {
 		return nil // consumed, then removed by retention: nothing to compare, and nothing missing
 	}
 	m, err := leaderGet(ctx, js, id.Stream, id.Seq, false)
-	found := ""
+	var found string
 	switch {
 	case errors.Is(err, jetstream.ErrMsgNotFound):
 		found = "absent"

@@ -92,22 +92,19 @@ func (s *Sink) Pending(ctx context.Context) (uint64, error) {
 // Fetch returns at least one and at most limit documents (and not much more than 16 MiB), and waits for the first as long
 // as ctx lives. Each must be acknowledged or given back within a minute, else it comes again.
 func (s *Sink) Fetch(ctx context.Context, limit int) ([]OutboxMsg, error) {
+	limit = max(1, limit)
 	var out []OutboxMsg
-	size := 0
-	for len(out) < max(1, limit) && size < sinkBytes {
-		if err := ctx.Err(); err != nil && len(out) == 0 {
-			return nil, err
-		}
-		got, err := s.chunk(ctx, min(sinkChunk, max(1, limit)-len(out)), len(out) == 0)
-		for _, m := range got {
-			size += len(m.Data)
-		}
+	for size := 0; len(out) < limit && size < sinkBytes; {
+		got, err := s.chunk(ctx, min(sinkChunk, limit-len(out)), len(out) == 0)
 		out = append(out, got...)
-		if err != nil && len(out) == 0 {
+		switch {
+		case len(out) > 0 && (err != nil || len(got) == 0):
+			return out, nil //nolint:nilerr // what was fetched is handed out; a lasting fault shows at the next call
+		case err != nil:
 			return nil, fmt.Errorf("reading outbox for %s: %w", s.name, err)
 		}
-		if err != nil || len(got) == 0 && len(out) > 0 {
-			break
+		for _, m := range got {
+			size += len(m.Data)
 		}
 	}
 	return out, nil
@@ -115,6 +112,9 @@ func (s *Sink) Fetch(ctx context.Context, limit int) ([]OutboxMsg, error) {
 
 // chunk takes what is there, or with wait the first document that comes.
 func (s *Sink) chunk(ctx context.Context, n int, wait bool) ([]OutboxMsg, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
 	batch, err := s.cons.FetchNoWait(n)
 	if err != nil {
 		return nil, err

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -104,7 +105,7 @@ func TestSink(t *testing.T) {
 	}
 	send := func(from, to int) {
 		for n := from; n <= to; n++ {
-			if _, err := js.Publish(ctx, "driftd.result.m", []byte(fmt.Sprint(n)), jetstream.WithMsgID(fmt.Sprint("r", n))); err != nil {
+			if _, err := js.Publish(ctx, "driftd.result.m", []byte(strconv.Itoa(n)), jetstream.WithMsgID(fmt.Sprint("r", n))); err != nil {
 				t.Fatal(err)
 			}
 		}

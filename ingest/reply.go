@@ -41,7 +41,7 @@ func parseReply(s string) (delivery, bool) {
 		}
 		f[i] = v
 	}
-	return delivery{streamSeq: f[0], timeNS: int64(f[2]), pending: f[3]}, f[0] > 0 //nolint:gosec // nanoseconds fit until 2262
+	return delivery{streamSeq: f[0], timeNS: int64(f[2]), pending: f[3]}, f[0] > 0
 }
 
 func parseUint(s string) (uint64, bool) {

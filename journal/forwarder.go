@@ -64,21 +64,20 @@ func (f *Forwarder) Stats() *ForwarderStats { return &f.stats }
 
 // Run forwards until ctx ends and then returns nil. Failures are logged, counted and retried.
 func (f *Forwarder) Run(ctx context.Context) error {
-	for attempt := 0; ; attempt++ {
+	for attempt := 0; ctx.Err() == nil; attempt++ {
 		before := f.stats.Forwarded.Load()
 		err := f.pass(ctx)
 		if ctx.Err() != nil {
-			return nil
+			break
 		}
 		if f.stats.Forwarded.Load() > before {
 			attempt = 0
 		}
 		f.stats.Errors.Add(1)
 		f.opts.Logger.Warn("forwarding results is interrupted", slog.Int("partition", f.partition), slog.Any("err", err))
-		if pause(ctx, attempt) != nil {
-			return nil
-		}
+		_ = pause(ctx, attempt) // an ended context ends the loop
 	}
+	return nil //nolint:nilerr // the end of the context is how Run ends
 }
 
 // Drain forwards what the state stream holds now and returns; for a shutdown and for tests.

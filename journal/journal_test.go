@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -107,10 +108,11 @@ func TestFencing(t *testing.T) {
 	a, b := open(t, nc, js, journal.Options{}), open(t, nc, js, journal.Options{})
 	acquire(t, a)
 	acquire(t, b)
-	err := a.Commit(ctx, journal.Batch{Position: position(1), Shards: []journal.Shard{{Name: "s", Data: []byte("a")}},
-		Docs: []result.Doc{{ID: "zombie", Model: "m", Data: []byte("x")}}})
-	var fenced *journal.FencedError
-	if !errors.As(err, &fenced) {
+	err := a.Commit(ctx, journal.Batch{
+		Position: position(1), Shards: []journal.Shard{{Name: "s", Data: []byte("a")}},
+		Docs: []result.Doc{{ID: "zombie", Model: "m", Data: []byte("x")}},
+	})
+	if _, ok := errors.AsType[*journal.FencedError](err); !ok {
 		t.Fatalf("commit of the old owner = %v, want *FencedError", err)
 	}
 	if err := a.Commit(ctx, journal.Batch{Position: position(1)}); !errors.Is(err, journal.ErrNotAcquired) {
@@ -140,7 +142,7 @@ func TestCompetingOwnersCountExactly(t *testing.T) {
 		}
 	}
 	s := acquire(t, open(t, nc, js, journal.Options{}))
-	if got := string(s.Shards["n"]); got != fmt.Sprint(2*each) {
+	if got := string(s.Shards["n"]); got != strconv.Itoa(2*each) {
 		t.Errorf("counter = %s, want %d", got, 2*each)
 	}
 }
@@ -217,8 +219,7 @@ func TestAmbiguousCommitThatDidNotHappen(t *testing.T) {
 	}
 	p.CutBefore("Nats-Batch-Commit")
 	err := j.Commit(ctx, journal.Batch{Position: position(2), Shards: []journal.Shard{{Name: "s", Data: []byte("x")}}})
-	var no *journal.UncommittedError
-	if !errors.As(err, &no) {
+	if _, ok := errors.AsType[*journal.UncommittedError](err); !ok {
 		t.Fatalf("commit that never reached the server = %v, want *UncommittedError", err)
 	}
 	if err := j.Commit(ctx, journal.Batch{Position: position(2)}); !errors.Is(err, journal.ErrNotAcquired) {
@@ -236,8 +237,7 @@ func TestAmbiguousCommitWithoutBroker(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 	defer cancel()
 	err := j.Commit(ctx, journal.Batch{Position: position(1)})
-	var amb *journal.AmbiguousError
-	if !errors.As(err, &amb) {
+	if _, ok := errors.AsType[*journal.AmbiguousError](err); !ok {
 		t.Fatalf("commit without a broker = %v, want *AmbiguousError", err)
 	}
 	p.SetDown(false)
@@ -264,7 +264,8 @@ func TestDigestMismatchIsRefused(t *testing.T) {
 	j := open(t, nc, js, journal.Options{})
 	acquire(t, j)
 	if err := j.Commit(ctx, journal.Batch{Position: position(1), Shards: []journal.Shard{
-		{Name: "a", Data: []byte("1")}, {Name: "b", Data: []byte("2")}}}); err != nil {
+		{Name: "a", Data: []byte("1")}, {Name: "b", Data: []byte("2")},
+	}}); err != nil {
 		t.Fatal(err)
 	}
 	s, err := js.Stream(ctx, "DRIFTD_STATE_0")
@@ -298,8 +299,7 @@ func TestFullStateStreamWritesNothingAndRecovers(t *testing.T) {
 	}
 	before := streamInfo(t, js, "DRIFTD_STATE_0", ">").State
 	err := j.Commit(ctx, big(200<<10))
-	var full *journal.FullError
-	if !errors.As(err, &full) {
+	if _, ok := errors.AsType[*journal.FullError](err); !ok {
 		t.Fatalf("commit beyond max_bytes = %v, want *FullError", err)
 	}
 	after := streamInfo(t, js, "DRIFTD_STATE_0", ">").State
@@ -342,7 +342,7 @@ func TestBadBatchesAreRefusedByName(t *testing.T) {
 	}
 	huge := make([]result.Doc, 80)
 	for i := range huge {
-		huge[i] = result.Doc{ID: fmt.Sprint(i), Model: "m", Data: make([]byte, 1<<20)}
+		huge[i] = result.Doc{ID: strconv.Itoa(i), Model: "m", Data: make([]byte, 1<<20)}
 	}
 	for name, b := range map[string]journal.Batch{
 		"1001 messages":      {Position: position(1), Shards: many},
@@ -369,8 +369,10 @@ func TestBadBatchesAreRefusedByName(t *testing.T) {
 }
 
 func TestCountIsAnUpperEstimate(t *testing.T) {
-	b := journal.Batch{Position: position(1), Shards: []journal.Shard{{Name: "s", Data: make([]byte, 1000)}},
-		Docs: []result.Doc{{ID: "a", Model: "m", Data: make([]byte, 2000)}}}
+	b := journal.Batch{
+		Position: position(1), Shards: []journal.Shard{{Name: "s", Data: make([]byte, 1000)}},
+		Docs: []result.Doc{{ID: "a", Model: "m", Data: make([]byte, 2000)}},
+	}
 	for range 5000 {
 		b.DeadLetters = append(b.DeadLetters, journal.DeadLetter{Stream: "S", Reason: "malformed", Detail: strings.Repeat("x", 200)})
 	}

@@ -164,8 +164,7 @@ func commitChain(ctx context.Context, j *journal.Journal, commits int) error {
 			Position: position(n + 1), Shards: []journal.Shard{{Name: "sum", Data: []byte(strconv.Itoa(n + 1))}},
 			Docs: []result.Doc{{ID: fmt.Sprint("r", n+1), Model: "m", Data: []byte(strconv.Itoa(n + 1))}},
 		})
-		var fenced *journal.FencedError
-		if errors.As(err, &fenced) {
+		if _, ok := errors.AsType[*journal.FencedError](err); ok {
 			return err // nobody competes here
 		}
 		if owned = err == nil; owned {

@@ -158,10 +158,7 @@ func outboxConfig(l Layout) jetstream.StreamConfig {
 		c.MaxAge = defaultOutboxAge
 	}
 	c.Discard = jetstream.DiscardOld // an outage beyond the bound must not stop counting; expiry is counted by the sinks
-	c.Duplicates = outboxDuplicateWindow
-	if c.MaxAge < c.Duplicates {
-		c.Duplicates = c.MaxAge // the server refuses a longer window
-	}
+	c.Duplicates = min(c.MaxAge, outboxDuplicateWindow) // the server refuses a window longer than the age
 	return c
 }
 

@@ -78,8 +78,7 @@ func TestEnsureStreamsNamesEveryMismatch(t *testing.T) {
 			t.Errorf("the error lacks %q:\n%v", want, err)
 		}
 	}
-	var mm *journal.MismatchError
-	if !errors.As(err, &mm) {
+	if _, ok := errors.AsType[*journal.MismatchError](err); !ok {
 		t.Errorf("error = %T, want *MismatchError inside", err)
 	}
 	if in := streamInfo(t, js, "DRIFTD_IN_0", ">").Config; in.MaxMsgsPerSubject != 5 {
@@ -91,8 +90,10 @@ func TestForeignStream(t *testing.T) {
 	_, js := brokertest.New(t)
 	ctx := deadline(t)
 	var warnings []string
-	l := journal.Layout{Partitions: []journal.Partition{{Number: 0, Stream: "PREDICTIONS"}},
-		Warn: func(stream, w string) { warnings = append(warnings, stream+": "+w) }}
+	l := journal.Layout{
+		Partitions: []journal.Partition{{Number: 0, Stream: "PREDICTIONS"}},
+		Warn:       func(stream, w string) { warnings = append(warnings, stream+": "+w) },
+	}
 	if err := journal.EnsureStreams(ctx, js, l); !errors.Is(err, jetstream.ErrStreamNotFound) {
 		t.Fatalf("an absent stream = %v", err)
 	}
@@ -109,8 +110,10 @@ func TestForeignStream(t *testing.T) {
 			t.Errorf("no warning about %q in:\n%s", want, all)
 		}
 	}
-	if _, err := js.CreateStream(ctx, jetstream.StreamConfig{Name: "WORK", Subjects: []string{"w.>", "driftd.control.*"},
-		Retention: jetstream.WorkQueuePolicy}); err != nil {
+	if _, err := js.CreateStream(ctx, jetstream.StreamConfig{
+		Name: "WORK", Subjects: []string{"w.>", "driftd.control.*"},
+		Retention: jetstream.WorkQueuePolicy,
+	}); err != nil {
 		t.Fatal(err)
 	}
 	err := journal.EnsureStreams(ctx, js, journal.Layout{Partitions: []journal.Partition{{Number: 3, Stream: "WORK"}}})
