@@ -35,8 +35,8 @@ func definitions() map[string]reflect.Type {
 
 // fields returns the JSON names of a struct's fields, and those that are always written.
 func fields(rt reflect.Type) (all, always []string) {
-	for i := range rt.NumField() {
-		name, options, _ := strings.Cut(rt.Field(i).Tag.Get("json"), ",")
+	for field := range rt.Fields() {
+		name, options, _ := strings.Cut(field.Tag.Get("json"), ",")
 		all = append(all, name)
 		if !strings.Contains(options, "omitempty") {
 			always = append(always, name)
@@ -54,8 +54,8 @@ func structs(rt reflect.Type, into map[reflect.Type]bool) {
 		structs(rt.Elem(), into)
 	case reflect.Struct:
 		into[rt] = true
-		for i := range rt.NumField() {
-			structs(rt.Field(i).Type, into)
+		for field := range rt.Fields() {
+			structs(field.Type, into)
 		}
 	}
 }

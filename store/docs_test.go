@@ -31,8 +31,6 @@ func hourly(i int) window {
 	}
 }
 
-func ptr(v float64) *float64 { return &v }
-
 func (w window) key() result.Key {
 	return result.Key{Model: w.model, Version: w.version, Segment: w.segment}
 }
@@ -48,14 +46,14 @@ func (w window) feature(i int) result.Feature {
 	psi := float64(i)/8 + w.shift
 	f := result.Feature{
 		Feature: fmt.Sprintf("f%03d", i), Role: result.RoleFeature, Kind: "numeric",
-		Reference: result.Side{Count: 1000, Mean: ptr(1), Std: ptr(2), Min: ptr(-3), Max: ptr(4)},
-		Current:   result.Side{Count: w.events, Missing: 5, Invalid: 2, Inf: 1, Mean: ptr(1.5), Std: ptr(2.5), Min: ptr(-2), Max: ptr(5)},
+		Reference: result.Side{Count: 1000, Mean: new(1.0), Std: new(2.0), Min: new(-3.0), Max: new(4.0)},
+		Current:   result.Side{Count: w.events, Missing: 5, Invalid: 2, Inf: 1, Mean: new(1.5), Std: new(2.5), Min: new(-2.0), Max: new(5.0)},
 		Statistics: map[string]result.Stat{
-			"psi": {Value: ptr(psi + 0.01), PValue: ptr(0.5)}, "psi_debiased": {Value: ptr(psi)}, "kl": {Value: ptr(0.1)},
-			"js": {Value: ptr(0.2)}, "ks": {Value: ptr(0.3), PValue: ptr(0.04), Lower: ptr(0.29), Upper: ptr(0.31)},
-			"chi2": {Reason: "one bin"}, "missing_rate": {Value: ptr(0.05)},
+			"psi": {Value: new(psi + 0.01), PValue: new(0.5)}, "psi_debiased": {Value: new(psi)}, "kl": {Value: new(0.1)},
+			"js": {Value: new(0.2)}, "ks": {Value: new(0.3), PValue: new(0.04), Lower: new(0.29), Upper: new(0.31)},
+			"chi2": {Reason: "one bin"}, "missing_rate": {Value: new(0.05)},
 		},
-		QValue: ptr(0.02), NMin: 203, Verdict: verdict, Reasons: []string{"psi_debiased <0.1> & so on"},
+		QValue: new(0.02), NMin: 203, Verdict: verdict, Reasons: []string{"psi_debiased <0.1> & so on"},
 	}
 	for b := range 12 {
 		f.Bins = append(f.Bins, result.Bin{Label: "(" + strconv.Itoa(b) + ", " + strconv.Itoa(b+1) + "]", Reference: 100, Current: uint64(b)})
@@ -80,7 +78,7 @@ func (w window) documents(tb testing.TB) []store.Document {
 	sum := result.Summary{
 		Schema: result.SchemaVersion, Type: "summary", ResultID: w.id(), Key: w.key(), Window: w.span(), Revision: w.revision, Complete: true,
 		Counts: result.Counts{Events: w.events, Rejected: map[string]uint64{"malformed": 1}}, Status: map[string]uint64{"ok": w.events},
-		Features: w.features, Parts: parts, DriftShare: ptr(0.25), Verdict: result.Warning, Reasons: []string{"1 of 4 features"},
+		Features: w.features, Parts: parts, DriftShare: new(0.25), Verdict: result.Warning, Reasons: []string{"1 of 4 features"},
 	}
 	if w.fingerprint != "" {
 		sum.Ref = &result.ReferenceID{Name: "jan", Fingerprint: w.fingerprint}

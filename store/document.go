@@ -172,7 +172,7 @@ func (s *Store) parseFeatureDoc(p *parsed, data []byte) error {
 	if err := json.Unmarshal(data, &doc); err != nil {
 		return fmt.Errorf("reading features: %w", err)
 	}
-	p.head, p.part = doc.head, doc.head.Part
+	p.head, p.part = doc.head, doc.Part
 	if err := p.head.check(typeFeatures); err != nil {
 		return err
 	}

@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"math"
+	"slices"
 
 	"github.com/driftd/driftd/history"
 	"github.com/driftd/driftd/result"
@@ -30,8 +31,10 @@ func scanFeature(row scanner, columns []statColumn, before ...any) (history.Feat
 	var st history.FeatureState
 	c := &st.Current
 	values := make([]*float64, len(columns))
-	into := append(before, &st.ResultID, &st.Window.Start, &st.Window.End, &st.Window.Size, &st.Revision, &st.Verdict, &st.QValue, &st.NMin,
-		&c.Count, &c.Missing, &c.Invalid, &c.Inf, &c.Mean, &c.Std, &c.Min, &c.Max, &c.Median)
+	into := slices.Concat(before, []any{
+		&st.ResultID, &st.Window.Start, &st.Window.End, &st.Window.Size, &st.Revision, &st.Verdict, &st.QValue, &st.NMin,
+		&c.Count, &c.Missing, &c.Invalid, &c.Inf, &c.Mean, &c.Std, &c.Min, &c.Max, &c.Median,
+	})
 	for i := range values {
 		into = append(into, &values[i])
 	}

@@ -1,6 +1,7 @@
 package store_test
 
 import (
+	"bytes"
 	"context"
 	"database/sql"
 	"errors"
@@ -81,7 +82,7 @@ func TestOpenRefuses(t *testing.T) {
 			t.Errorf("%s: got %v, want a FileError with %q", filepath.Base(path), err, want)
 		}
 		after, _ := os.ReadFile(path)
-		if string(before) != string(after) {
+		if !bytes.Equal(before, after) {
 			t.Errorf("%s: refused, but changed", filepath.Base(path))
 		}
 	}

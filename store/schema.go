@@ -41,12 +41,18 @@ type statColumn struct {
 // in its document.
 func statColumns() []statColumn {
 	return []statColumn{
-		{"psi", "psi", statValue}, {"psi_p", "psi", statPValue},
+		{"psi", "psi", statValue},
+		{"psi_p", "psi", statPValue},
 		{"psi_debiased", "psi_debiased", statValue},
-		{"kl", "kl", statValue}, {"kl_reverse", "kl_reverse", statValue},
+		{"kl", "kl", statValue},
+		{"kl_reverse", "kl_reverse", statValue},
 		{"js", "js", statValue},
-		{"ks", "ks", statValue}, {"ks_p", "ks", statPValue}, {"ks_lower", "ks", statLower}, {"ks_upper", "ks", statUpper},
-		{"chi2", "chi2", statValue}, {"chi2_p", "chi2", statPValue},
+		{"ks", "ks", statValue},
+		{"ks_p", "ks", statPValue},
+		{"ks_lower", "ks", statLower},
+		{"ks_upper", "ks", statUpper},
+		{"chi2", "chi2", statValue},
+		{"chi2_p", "chi2", statPValue},
 		{"missing_rate", "missing_rate", statValue},
 		{"invalid_rate", "invalid_rate", statValue},
 		{"inf_rate", "inf_rate", statValue},

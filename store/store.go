@@ -197,8 +197,7 @@ func (s *Store) Check(ctx context.Context) error {
 
 // fail wraps an error of SQLite with what was being done, and turns damage into a *FileError.
 func (s *Store) fail(doing string, err error) error {
-	var se *sqlite.Error
-	if errors.As(err, &se) {
+	if se, ok := errors.AsType[*sqlite.Error](err); ok {
 		switch se.Code() & 0xff { // the low byte is the primary code
 		case sqlite3.SQLITE_NOTADB:
 			return &FileError{

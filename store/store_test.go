@@ -269,7 +269,7 @@ func TestHeat(t *testing.T) {
 	if diff := cmp.Diff([]string{"f000 sss", "f001 www", "f002 -dd", "f003 --i"}, rows); diff != "" {
 		t.Errorf("verdicts (-want +got):\n%s", diff)
 	}
-	if diff := cmp.Diff([]*float64{nil, ptr(0.25), ptr(0.25)}, got.Features[2].PSI); diff != "" { // 2/8, by feature()
+	if diff := cmp.Diff([]*float64{nil, new(0.25), new(0.25)}, got.Features[2].PSI); diff != "" { // 2/8, by feature()
 		t.Errorf("psi of f002 (-want +got):\n%s", diff)
 	}
 }
@@ -323,8 +323,7 @@ func TestBadQuestions(t *testing.T) {
 		"negativesize": {Series: history.Series{Model: "credit", Size: -5}},
 	} {
 		_, err := s.Windows(t.Context(), q)
-		var qe *history.QueryError
-		if !errors.As(err, &qe) {
+		if _, ok := errors.AsType[*history.QueryError](err); !ok {
 			t.Errorf("%s: got %v, want a QueryError", name, err)
 		}
 	}
@@ -333,8 +332,7 @@ func TestBadQuestions(t *testing.T) {
 		"version": {Series: history.Series{Model: "credit", Version: "9"}},
 	} {
 		_, err := s.Windows(t.Context(), q)
-		var nf *history.NotFoundError
-		if !errors.As(err, &nf) {
+		if _, ok := errors.AsType[*history.NotFoundError](err); !ok {
 			t.Errorf("%s: got %v, want a NotFoundError", name, err)
 		}
 	}
@@ -367,8 +365,7 @@ func TestRetentionIsOfEventTimeAndOfTheModel(t *testing.T) {
 		t.Errorf("versions (-want +got):\n%s", diff)
 	}
 	_, err = s.FeatureSeries(t.Context(), history.FeatureQuery{Series: history.Series{Model: "credit"}, Feature: "f003"})
-	var nf *history.NotFoundError
-	if !errors.As(err, &nf) {
+	if _, ok := errors.AsType[*history.NotFoundError](err); !ok {
 		t.Errorf("a feature without rows: %v, want NotFoundError", err)
 	}
 	if m, err := s.Model(t.Context(), "old-but-alone"); err != nil || len(m.Latest) != 1 {
@@ -381,7 +378,7 @@ func TestRetentionIsOfEventTimeAndOfTheModel(t *testing.T) {
 
 func TestAlerts(t *testing.T) {
 	s := open(t, filepath.Join(t.TempDir(), "store.db"), store.Options{Retention: 10 * time.Hour})
-	make := func(incident string, end int64, to result.IncidentState) store.Document {
+	change := func(incident string, end int64, to result.IncidentState) store.Document {
 		tr := result.Transition{
 			Schema: result.SchemaVersion, Type: "transition", ID: incident + "." + string(to) + "." + time.UnixMilli(end).UTC().Format("15"),
 			Incident: incident, Key: hourly(0).key(), To: to, Window: result.Window{Start: end - hour, End: end, Size: hour},
@@ -405,7 +402,7 @@ func TestAlerts(t *testing.T) {
 		return ids
 	}
 	all := []store.Document{
-		make("b", 4*hour, result.Firing), make("a", 3*hour, result.Firing), make("a", 2*hour, result.Pending), make("a", 5*hour, result.Resolved),
+		change("b", 4*hour, result.Firing), change("a", 3*hour, result.Firing), change("a", 2*hour, result.Pending), change("a", 5*hour, result.Resolved),
 	}
 	for range 2 { // a redelivery changes nothing
 		write(t, s, all...)
@@ -423,7 +420,7 @@ func TestAlerts(t *testing.T) {
 			t.Errorf("%+v (-want +got):\n%s", test.q, diff)
 		}
 	}
-	forged := make("b", 4*hour, result.Firing)
+	forged := change("b", 4*hour, result.Firing)
 	forged.Data = append([]byte{}, bytes.Replace(forged.Data, []byte(`"value":0`), []byte(`"value":1`), 1)...)
 	if err := s.Write(t.Context(), []store.Document{forged}); !errors.Is(err, store.ErrConflict) {
 		t.Errorf("other bytes: got %v, want ErrConflict", err)

@@ -59,8 +59,7 @@ func (s *Store) writeTx(ctx context.Context, all []*parsed) ([]int64, error) {
 	}
 	if err != nil {
 		_ = tx.Rollback() // the cause is err; after a failed commit there is nothing left to roll back
-		var de *DocumentError
-		if errors.As(err, &de) {
+		if _, ok := errors.AsType[*DocumentError](err); ok {
 			return nil, err
 		}
 		return nil, s.fail("writing", err)

@@ -34,20 +34,25 @@ func (e *apiError) Error() string { return e.Code + ": " + e.Message }
 func (s *Server) fallible(h handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		defer func() {
-			p := recover()
-			if p == nil {
-				return
+			if p := recover(); p != nil {
+				s.panicked(w, r, p)
 			}
-			if p == http.ErrAbortHandler { //nolint:errorlint // net/http compares it like this
-				panic(p)
-			}
-			s.log.LogAttrs(r.Context(), slog.LevelError, "handler panicked", slog.String("path", r.URL.Path), slog.Any("panic", p),
-				slog.String("stack", string(debug.Stack())))
-			s.answerError(w, r, &apiError{Status: http.StatusInternalServerError, Code: "internal", Message: "driftd failed on this request; its log says why"})
 		}()
 		if err := h(w, r); err != nil {
 			s.answerError(w, r, err)
 		}
+	})
+}
+
+// panicked answers a request whose handler panicked with p. net/http's own way to cut a connection is passed on.
+func (s *Server) panicked(w http.ResponseWriter, r *http.Request, p any) {
+	if err, ok := p.(error); ok && errors.Is(err, http.ErrAbortHandler) {
+		panic(p)
+	}
+	s.log.LogAttrs(r.Context(), slog.LevelError, "handler panicked", slog.String("path", r.URL.Path), slog.Any("panic", p),
+		slog.String("stack", string(debug.Stack())))
+	s.answerError(w, r, &apiError{
+		Status: http.StatusInternalServerError, Code: "internal", Message: "driftd failed on this request; its log says why",
 	})
 }
 

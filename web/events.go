@@ -147,8 +147,7 @@ func (s *Server) readBody(w http.ResponseWriter, r *http.Request) ([]byte, error
 }
 
 func bodyError(err error, tooLarge *apiError) error {
-	var mbe *http.MaxBytesError
-	if errors.As(err, &mbe) {
+	if _, ok := errors.AsType[*http.MaxBytesError](err); ok {
 		return tooLarge
 	}
 	return &apiError{Status: http.StatusBadRequest, Code: "bad_body", Message: "reading the body: " + err.Error()}

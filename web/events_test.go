@@ -2,6 +2,7 @@ package web_test
 
 import (
 	"encoding/json"
+	"maps"
 	"net/http"
 	"strconv"
 	"strings"
@@ -36,9 +37,7 @@ func TestEventsArePublishedInOrder(t *testing.T) {
 			b := &broker{}
 			s := start(t, web.Options{Publish: b.publish})
 			header := jsonHeader()
-			for k, v := range test.header {
-				header[k] = v
-			}
+			maps.Copy(header, test.header)
 			r := do(t, http.DefaultClient, http.MethodPost, "http://"+s.Addr()+"/api/v1/events"+test.query, test.body, header)
 			if want := `{"data":{"accepted":` + strconv.Itoa(test.accepted) + `}}`; r.status != 200 || strings.TrimSpace(r.body) != want {
 				t.Fatalf("%d %s, want %s", r.status, r.body, want)
@@ -87,15 +86,13 @@ func TestEventsRefused(t *testing.T) {
 		"form":            {body: good, header: map[string]string{"Content-Type": "application/x-www-form-urlencoded"}, status: 415, code: "unsupported_media_type"},
 		"text":            {body: good, header: map[string]string{"Content-Type": "text/plain"}, status: 415, code: "unsupported_media_type"},
 		"no type":         {body: good, header: map[string]string{"Content-Type": ""}, status: 415, code: "unsupported_media_type"},
-		"unknown setting": {query: "?modle=m", body: good, status: 400, code: "bad_request"},
+		"unknown setting": {query: "?models=m", body: good, status: 400, code: "bad_request"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			b := &broker{}
 			s := start(t, web.Options{Publish: b.publish, MaxBody: 1 << 20})
 			header := jsonHeader()
-			for k, v := range test.header {
-				header[k] = v
-			}
+			maps.Copy(header, test.header)
 			r := do(t, http.DefaultClient, http.MethodPost, "http://"+s.Addr()+"/api/v1/events"+test.query, test.body, header)
 			if code := r.code(t); r.status != test.status || code != test.code {
 				t.Errorf("%d %s, want %d %s: %s", r.status, code, test.status, test.code, r.body)

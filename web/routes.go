@@ -22,7 +22,7 @@ type route struct {
 
 // Routes lists what the server answers.
 func Routes() []Route {
-	var out []Route
+	out := make([]Route, 0, len(routes()))
 	for _, r := range routes() {
 		out = append(out, r.Route)
 	}

@@ -130,7 +130,8 @@ func (a *authFile) read() (webConfig, error) {
 	if err != nil {
 		return c, err
 	}
-	return c, yaml.Unmarshal(data, &c)
+	err = yaml.Unmarshal(data, &c)
+	return c, err
 }
 
 // required reports whether nobody gets in without a password or a client certificate.

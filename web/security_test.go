@@ -8,6 +8,7 @@ import (
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/pem"
+	"maps"
 	"math/big"
 	"net"
 	"net/http"
@@ -33,8 +34,16 @@ func TestHostAndOrigin(t *testing.T) {
 		host   string
 		status int
 	}{
-		{"127.0.0.1:" + port, 200}, {"localhost:" + port, 200}, {"LOCALHOST", 200}, {"[::1]:" + port, 200}, {"drift.example.org", 200},
-		{"drift.example.org.:443", 200}, {"evil.example.org", 421}, {"localhost.evil.org", 421}, {"192.0.2.7", 421}, {"0.0.0.0:" + port, 421},
+		{"127.0.0.1:" + port, 200},
+		{"localhost:" + port, 200},
+		{"LOCALHOST", 200},
+		{"[::1]:" + port, 200},
+		{"drift.example.org", 200},
+		{"drift.example.org.:443", 200},
+		{"evil.example.org", 421},
+		{"localhost.evil.org", 421},
+		{"192.0.2.7", 421},
+		{"0.0.0.0:" + port, 421},
 		{"127.0.0.1.evil.org", 421},
 	} {
 		r := do(t, http.DefaultClient, http.MethodGet, "http://"+s.Addr()+"/api/v1/models", "", map[string]string{"Host": test.host})
@@ -56,9 +65,7 @@ func TestHostAndOrigin(t *testing.T) {
 		"other local port": {map[string]string{"Origin": "http://127.0.0.1:1"}, 403},
 	} {
 		header := jsonHeader()
-		for k, v := range test.header {
-			header[k] = v
-		}
+		maps.Copy(header, test.header)
 		r := do(t, http.DefaultClient, http.MethodPost, "http://"+s.Addr()+"/api/v1/events", `{"model":"m","id":"1"}`, header)
 		if r.status != test.status {
 			t.Errorf("%s: %d %s, want %d", name, r.status, r.body, test.status)

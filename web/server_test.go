@@ -5,7 +5,7 @@ import (
 	"compress/gzip"
 	"context"
 	"encoding/json"
-	"fmt"
+	"errors"
 	"io"
 	"net/http"
 	"path/filepath"
@@ -29,8 +29,6 @@ const hour = int64(3_600_000)
 
 // odd is a feature's name with everything that means something in a path.
 const odd = "a/b c?d%2F#é..&<x>"
-
-func ptr(v float64) *float64 { return &v }
 
 // filled returns a store with five windows of the model `credit`.
 func filled(tb testing.TB) *store.Store {
@@ -65,13 +63,13 @@ func documents(tb testing.TB, i int) []store.Document {
 	sum := result.Summary{
 		Schema: 1, Type: "summary", ResultID: id, Key: key, Window: win, Complete: true,
 		Ref: &result.ReferenceID{Name: "jan", Fingerprint: "sha256:aa"}, Counts: result.Counts{Events: 100},
-		Features: 2, Parts: 1, DriftShare: ptr(0.5), Verdict: result.Drift, Reasons: []string{"<b>1 of 2</b> features & more"},
+		Features: 2, Parts: 1, DriftShare: new(0.5), Verdict: result.Drift, Reasons: []string{"<b>1 of 2</b> features & more"},
 	}
 	doc := result.FeatureDoc{Schema: 1, Type: "features", ResultID: id, Key: key, Window: win}
 	for j, name := range []string{"age", odd} {
 		doc.Features = append(doc.Features, result.Feature{
 			Feature: name, Role: result.RoleFeature, Kind: "numeric", Verdict: result.Drift, Bins: []result.Bin{}, Reasons: []string{"why"},
-			Statistics: map[string]result.Stat{"psi_debiased": {Value: ptr(0.3 + float64(j))}}, Current: result.Side{Count: 100},
+			Statistics: map[string]result.Stat{"psi_debiased": {Value: new(0.3 + float64(j))}}, Current: result.Side{Count: 100},
 		})
 	}
 	var out []store.Document
@@ -100,7 +98,7 @@ func (b *broker) publish(_ context.Context, subject string, data []byte) error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.failFrom > 0 && len(b.messages)+1 >= b.failFrom {
-		return fmt.Errorf("nats: no response from stream")
+		return errors.New("nats: no response from stream")
 	}
 	b.messages = append(b.messages, subject+" "+string(data))
 	return nil
@@ -255,7 +253,7 @@ func TestReload(t *testing.T) {
 	if r := do(t, http.DefaultClient, http.MethodPost, url, "", nil); r.status != http.StatusOK {
 		t.Errorf("%d %s", r.status, r.body)
 	}
-	fail = fmt.Errorf("driftd.yaml:3:1: unknown key")
+	fail = errors.New("driftd.yaml:3:1: unknown key")
 	if r := do(t, http.DefaultClient, http.MethodPost, url, "", nil); r.code(t) != "reload_failed" || !strings.Contains(r.body, "driftd.yaml:3:1") {
 		t.Errorf("%d %s", r.status, r.body)
 	}
