@@ -157,7 +157,7 @@ func outboxConfig(l Layout) jetstream.StreamConfig {
 	if c.MaxAge == 0 {
 		c.MaxAge = defaultOutboxAge
 	}
-	c.Discard = jetstream.DiscardOld // an outage beyond the bound must not stop counting; expiry is counted by the sinks
+	c.Discard = jetstream.DiscardOld                    // an outage beyond the bound must not stop counting; expiry is counted by the sinks
 	c.Duplicates = min(c.MaxAge, outboxDuplicateWindow) // the server refuses a window longer than the age
 	return c
 }
