@@ -354,7 +354,7 @@ func (a *App) Reload(ctx context.Context) (err error) {
 // watchReferences looks for references that the configuration names and that were not stored at start: when one appears, the
 // configuration that uses it is published.
 func (a *App) watchReferences(ctx context.Context) error {
-	tick := time.NewTicker(2 * time.Second)
+	tick := time.NewTicker(200 * time.Millisecond)
 	defer tick.Stop()
 	for {
 		select {

@@ -210,10 +210,10 @@ func (p *Partition) Apply(m Message, out *Output) (done bool, err error) {
 	}
 	model, isControl := subjectModel(m.Subject)
 	switch {
-	case isControl:
-		done, err = p.applyControl(m, out)
 	case p.quarantine[record{m.Seq, -1}]:
 		done = p.applyRecord(&index, 0, out, func() { p.reject(m, 0, model, m.Data, quarantined(), out) })
+	case isControl:
+		done, err = p.applyControl(m, out)
 	case len(m.Data) > p.counting.MaxMessage:
 		done = p.applyRecord(&index, 0, out, func() {
 			p.reject(m, 0, model, m.Data, &event.RejectError{

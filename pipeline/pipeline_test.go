@@ -1,0 +1,326 @@
+package pipeline_test
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"maps"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+
+	"github.com/driftd/driftd/alerting"
+	"github.com/driftd/driftd/detectors"
+	"github.com/driftd/driftd/event"
+	"github.com/driftd/driftd/fold"
+	"github.com/driftd/driftd/internal/testenv"
+	"github.com/driftd/driftd/pipeline"
+	"github.com/driftd/driftd/reference"
+	"github.com/driftd/driftd/result"
+	"github.com/driftd/driftd/window"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// memory is a journal and a stream in memory: what the tests of this package need of a broker. The real ones are tested with
+// this worker in package e2e.
+type memory struct {
+	mu    sync.Mutex
+	msgs  []fold.Message
+	more  chan struct{} // closed and replaced when a message is added
+	state pipeline.State
+	docs  []result.Doc
+	dead  []result.DeadLetter
+	fail  []error // of the next commits
+	read  uint64  // highest sequence that was handed out
+	now   func() int64
+}
+
+var (
+	_ pipeline.Journal = (*memory)(nil)
+	_ pipeline.Input   = (*memory)(nil)
+	_ pipeline.Stream  = (*memory)(nil)
+	_ pipeline.Source  = (*reader)(nil)
+)
+
+func newMemory() *memory {
+	return &memory{
+		more: make(chan struct{}), state: pipeline.State{Fresh: true, Shards: map[string][]byte{}},
+		now: func() int64 { return 1_800_000_000_000 },
+	}
+}
+
+func (m *memory) add(subject, data string) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.msgs = append(m.msgs, fold.Message{Seq: uint64(len(m.msgs) + 1), Subject: subject, Time: m.now(), Data: []byte(data)})
+	close(m.more)
+	m.more = make(chan struct{})
+}
+
+func (m *memory) Acquire(context.Context) (pipeline.State, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	st := m.state
+	st.Shards = maps.Clone(st.Shards)
+	return st, nil
+}
+
+func (m *memory) Commit(_ context.Context, b pipeline.Batch) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if len(m.fail) > 0 {
+		err := m.fail[0]
+		m.fail = m.fail[1:]
+		if err != nil {
+			return err
+		}
+	}
+	m.state.Fresh, m.state.Mark, m.state.Header = false, b.Mark, bytes.Clone(b.Header)
+	for _, s := range b.Shards {
+		if s.Data == nil {
+			delete(m.state.Shards, s.Name)
+		} else {
+			m.state.Shards[s.Name] = bytes.Clone(s.Data)
+		}
+	}
+	m.docs, m.dead = append(m.docs, b.Docs...), append(m.dead, b.DeadLetters...)
+	return nil
+}
+
+func (m *memory) Verify(context.Context, []byte) error { return nil }
+func (m *memory) Mark(_ context.Context, msg fold.Message) ([]byte, error) {
+	return json.Marshal(msg.Seq)
+}
+
+func (m *memory) Open(_ context.Context, from uint64) (pipeline.Source, error) {
+	return &reader{m, from}, nil
+}
+func (m *memory) First(context.Context) (uint64, error) { return 1, nil }
+func (m *memory) Now(context.Context) (int64, uint64, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.now(), uint64(len(m.msgs)), nil
+}
+
+func (m *memory) Control(_ context.Context, data []byte) error {
+	m.add("driftd.control.0", string(data))
+	return nil
+}
+
+// controls counts the control messages that hold a text.
+func (m *memory) controls(text string) int {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	n := 0
+	for _, msg := range m.msgs {
+		if msg.Subject == "driftd.control.0" && strings.Contains(string(msg.Data), text) {
+			n++
+		}
+	}
+	return n
+}
+
+// summaries lists the committed summaries of all versions together.
+func (m *memory) summaries(t *testing.T) []string {
+	t.Helper()
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	var out []string
+	for _, d := range m.docs {
+		var s result.Summary
+		if !bytes.Contains(d.Data, []byte(`"type":"summary"`)) {
+			continue
+		}
+		if err := json.Unmarshal(d.Data, &s); err != nil {
+			t.Fatal(err)
+		}
+		if s.Key.Version == result.All {
+			out = append(out, fmt.Sprintf("%s %d r%d n=%d", s.Key.Model, s.Window.Start/60_000, s.Revision, s.Counts.Events))
+		}
+	}
+	return out
+}
+
+type reader struct {
+	m    *memory
+	next uint64
+}
+
+func (r *reader) Next(ctx context.Context) (fold.Message, uint64, error) {
+	for {
+		r.m.mu.Lock()
+		if n := uint64(len(r.m.msgs)); r.next <= n {
+			msg := r.m.msgs[r.next-1]
+			r.next++
+			r.m.read = max(r.m.read, msg.Seq)
+			r.m.mu.Unlock()
+			return msg, n - msg.Seq, nil
+		}
+		more := r.m.more
+		r.m.mu.Unlock()
+		select {
+		case <-ctx.Done():
+			return fold.Message{}, 0, ctx.Err()
+		case <-more:
+		}
+	}
+}
+
+func (r *reader) Close() {}
+
+func counting() fold.Counting {
+	return fold.Counting{
+		Defaults: fold.ModelConfig{
+			Timing:    window.Timing{Windows: []window.Spec{{Size: 900_000, Every: 900_000}}, Pane: 900_000, Lateness: 0, WatermarkDelay: 0},
+			Detectors: detectors.Default(), Rules: alerting.Defaults(),
+		},
+		UnknownModels: fold.UnknownAuto, MaxModels: 10, MaxVersions: 5, FutureTolerance: 300_000, DedupIDs: 1000,
+		Limits: event.DefaultLimits(), MaxMessage: 1 << 20,
+	}
+}
+
+// options returns quick options on a memory.
+func options(m *memory) pipeline.Options {
+	return pipeline.Options{
+		Stream: "IN", Journal: m, Input: m, Live: m, Counting: counting(), Interval: 5 * time.Millisecond,
+		References: func(string) (*reference.Reference, error) { return nil, fold.ErrNoReference },
+		Budget:     fold.Budget{Messages: 900, Bytes: 32 << 20}, Logger: slog.New(slog.DiscardHandler),
+	}
+}
+
+// start runs a worker until the test ends or stop is called.
+func start(t *testing.T, o pipeline.Options) (w *pipeline.Worker, stop func()) {
+	t.Helper()
+	ctx, cancel := context.WithCancel(t.Context())
+	w = pipeline.New(o)
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		if err := w.Run(ctx); err != nil && !errors.Is(err, pipeline.ErrHalt) {
+			t.Errorf("Run: %v", err)
+		}
+	})
+	stop = func() { cancel(); wg.Wait() }
+	t.Cleanup(stop)
+	return w, stop
+}
+
+func eventAt(minute int) string {
+	return fmt.Sprintf(`{"model":"m","id":"e%d","ts":%d}`, minute, int64(minute)*60_000)
+}
+
+func TestEveryFailureOfACommitGivesTheSameResults(t *testing.T) {
+	for name, fail := range map[string]error{
+		"fenced":  fmt.Errorf("%w: another owner", pipeline.ErrReload),
+		"full":    fmt.Errorf("%w: no room", pipeline.ErrFull),
+		"unknown": errors.New("the broker is away"),
+	} {
+		t.Run(name, func(t *testing.T) {
+			m := newMemory()
+			m.fail = []error{fail, fail}
+			start(t, options(m))
+			for i := range 50 {
+				m.add("ml.events.m", eventAt(i))
+			}
+			// Windows of 15 minutes; the watermark is the newest event, 49: three are complete.
+			want := []string{"m 0 r0 n=15", "m 15 r0 n=15", "m 30 r0 n=15"}
+			testenv.Eventually(t, 10*time.Second, "three windows", func() bool { return slices.Equal(m.summaries(t), want) })
+			testenv.Eventually(t, 10*time.Second, "every failure met", func() bool {
+				m.mu.Lock()
+				defer m.mu.Unlock()
+				return len(m.fail) == 0
+			})
+		})
+	}
+}
+
+func TestStopCommitsWhatWasFolded(t *testing.T) {
+	m := newMemory()
+	o := options(m)
+	o.Interval = time.Hour
+	_, stop := start(t, o)
+	for i := range 20 {
+		m.add("ml.events.m", eventAt(i))
+	}
+	testenv.Eventually(t, 10*time.Second, "everything is read", func() bool {
+		m.mu.Lock()
+		defer m.mu.Unlock()
+		return m.read == uint64(len(m.msgs))
+	})
+	if got := m.summaries(t); len(got) != 0 {
+		t.Fatalf("committed before the interval was over: %v", got)
+	}
+	stop()
+	if got, want := m.summaries(t), []string{"m 0 r0 n=15"}; !slices.Equal(got, want) {
+		t.Errorf("committed at the stop: %v, want %v", got, want)
+	}
+}
+
+func TestConfigurationTravelsOnceInTheStream(t *testing.T) {
+	m := newMemory()
+	w, stop := start(t, options(m))
+	testenv.Eventually(t, 10*time.Second, "the configuration", func() bool { return m.controls(`"config"`) == 1 })
+	next := counting()
+	next.Defaults.Timing.Lateness = 60_000
+	w.SetCounting(next)
+	testenv.Eventually(t, 10*time.Second, "the next configuration", func() bool { return m.controls(next.Hash()) == 1 })
+	m.add("ml.events.m", eventAt(1))
+	testenv.Eventually(t, 10*time.Second, "a commit", func() bool {
+		m.mu.Lock()
+		defer m.mu.Unlock()
+		return strings.Contains(string(m.state.Header), next.Hash())
+	})
+	stop()
+	o := options(m)
+	o.Counting = next
+	_, stop = start(t, o)
+	m.add("ml.events.m", eventAt(2))
+	testenv.Eventually(t, 10*time.Second, "the restarted worker commits", func() bool {
+		m.mu.Lock()
+		defer m.mu.Unlock()
+		return strings.Contains(string(m.state.Header), fmt.Sprintf(`"seq":%d,`, len(m.msgs)))
+	})
+	stop()
+	if n := m.controls(`"config"`); n != 2 {
+		t.Errorf("%d configurations in the stream, want 2: the same one is not published again", n)
+	}
+}
+
+func TestPoisonIsQuarantined(t *testing.T) {
+	m := newMemory()
+	o := options(m)
+	o.References = func(string) (*reference.Reference, error) { panic("a bug") }
+	start(t, o)
+	m.add("ml.events.m", eventAt(1))
+	m.add("driftd.control.0", fmt.Sprintf(`{"schema":1,"activate":{"model":"m","reference":"sha256:%064d"}}`, 1))
+	m.add("ml.events.m", eventAt(20))
+	testenv.Eventually(t, 10*time.Second, "the stream goes on", func() bool { return slices.Contains(m.summaries(t), "m 0 r0 n=1") })
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if len(m.dead) != 1 || m.dead[0].Reason != "panic" || m.dead[0].Subject != "driftd.control.0" {
+		t.Errorf("dead letters: %+v", m.dead)
+	}
+}
+
+func TestIdleSourceClosesItsWindow(t *testing.T) {
+	m := newMemory()
+	began := time.Now()
+	m.now = func() int64 { return 1_800_000_000_000 + 3_600_000*time.Since(began).Milliseconds()/100 } // an hour in 100 ms
+	o := options(m)
+	o.IdleTimeout = 200 * time.Millisecond
+	start(t, o)
+	m.add("ml.events.m", eventAt(1))
+	testenv.Eventually(t, 10*time.Second, "the last window closes by itself", func() bool {
+		return slices.Contains(m.summaries(t), "m 0 r0 n=1")
+	})
+	if m.controls(`"watermark"`) == 0 {
+		t.Error("it closed without a marker: a second reading would not close it there")
+	}
+}
