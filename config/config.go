@@ -252,6 +252,22 @@ type Model struct {
 
 	// Settings by the name of a feature or of a part of the prediction.
 	Features map[string]Feature `yaml:"features" key:"feature"`
+
+	// What happened, for the reader of the page: a deployment, a campaign, a broken upstream. It is shown beside the windows
+	// that it meets, at most 1,000 of a model; nothing is counted or judged by it.
+	Annotations []Annotation `yaml:"annotations"`
+}
+
+// Annotation is a span of event time with a note.
+type Annotation struct {
+	// When it began, in RFC 3339 with a zone, such as `2026-11-22T10:00:00Z`.
+	Start Time `yaml:"start"`
+
+	// When it was over, in RFC 3339 with a zone: after `start`.
+	End Time `yaml:"end"`
+
+	// What happened: at most 256 bytes.
+	Text string `yaml:"text"`
 }
 
 // Feature is what is said about one feature. What is left out is taken from its model.

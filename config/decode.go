@@ -241,23 +241,31 @@ func (d *document) decodeSlice(node ast.Node, path string, v reflect.Value) {
 	v.Set(out)
 }
 
-// decodeText decodes a value that has a text form of its own: a Duration or Bytes.
+// decodeText decodes a value that has a text form of its own: a Duration, Bytes or a Time.
 func (d *document) decodeText(node ast.Node, at place, path string, v encoding.TextUnmarshaler) {
 	text := node.GetToken().Value
+	what := "a duration such as 90s, 1h30m or 7d"
 	_, bytes := v.(*Bytes)
+	_, moment := v.(*Time)
+	switch {
+	case bytes:
+		what = "a size such as 8MiB, 512KiB or 1GB"
+	case moment:
+		what = "a time such as 2026-11-22T10:00:00Z"
+	}
 	switch n := node.(type) {
 	case *ast.StringNode:
 	case *ast.IntegerNode:
-		if !bytes {
+		switch {
+		case moment:
+			d.reject(at, path, "must be %s, got %s", what, describe(node))
+			return
+		case !bytes:
 			d.reject(at, path, "must be a duration with a unit, got the bare number %s: write %ss, %sm or %sh", shorten(text), shorten(text), shorten(text), shorten(text))
 			return
 		}
 		text = fmt.Sprint(n.Value)
 	default:
-		what := "a duration such as 90s, 1h30m or 7d"
-		if bytes {
-			what = "a size such as 8MiB, 512KiB or 1GB"
-		}
 		d.reject(at, path, "must be %s, got %s", what, describe(node))
 		return
 	}

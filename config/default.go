@@ -57,7 +57,7 @@ func (c *Config) newModel() Model {
 	d := &c.Defaults
 	return Model{
 		Windows: slices.Clone(d.Windows), Pane: d.Pane, Lateness: d.Lateness, WatermarkDelay: d.WatermarkDelay,
-		Detectors: d.Detectors, Features: map[string]Feature{},
+		Detectors: d.Detectors, Features: map[string]Feature{}, Annotations: []Annotation{},
 	}
 }
 

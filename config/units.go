@@ -202,6 +202,39 @@ func (b *Bytes) UnmarshalText(text []byte) error {
 	return err
 }
 
+// Time is a moment in Unix milliseconds. Its text form is RFC 3339 with a zone, in whole milliseconds.
+type Time int64
+
+// timeLayout writes milliseconds only where there are some.
+const timeLayout = "2006-01-02T15:04:05.999Z07:00"
+
+// ParseTime reads the text form of a Time. The error says what is wrong with the text, without repeating it.
+func ParseTime(text string) (Time, error) {
+	t, err := time.Parse(time.RFC3339Nano, text)
+	switch {
+	case err != nil:
+		return 0, errors.New("must be a time in RFC 3339 with a zone, such as 2026-11-22T10:00:00Z")
+	case t.Nanosecond()%int(time.Millisecond) != 0:
+		return 0, errors.New("must be a time in whole milliseconds")
+	}
+	return Time(t.UnixMilli()), nil
+}
+
+// String returns the canonical text form, in UTC. ParseTime reads it back.
+func (t Time) String() string { return time.UnixMilli(int64(t)).UTC().Format(timeLayout) }
+
+// MarshalText implements encoding.TextMarshaler.
+func (t Time) MarshalText() ([]byte, error) { return []byte(t.String()), nil }
+
+// UnmarshalText implements encoding.TextUnmarshaler.
+func (t *Time) UnmarshalText(text []byte) error {
+	v, err := ParseTime(string(text))
+	if err == nil {
+		*t = v
+	}
+	return err
+}
+
 // shorten cuts a text for a message.
 func shorten(s string) string {
 	const most = 60

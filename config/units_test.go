@@ -75,3 +75,26 @@ func TestBytes(t *testing.T) {
 		}
 	}
 }
+
+func TestTime(t *testing.T) {
+	for text, want := range map[string]struct {
+		ms    config.Time
+		canon string
+	}{ // GNU date -d … +%s%3N
+		"2026-11-22T10:00:00Z":           {1795341600000, "2026-11-22T10:00:00Z"},
+		"2026-11-22T11:00:00.250+01:00":  {1795341600250, "2026-11-22T10:00:00.25Z"},
+		"9999-12-31T23:59:59.999Z":       {253402300799999, "9999-12-31T23:59:59.999Z"},
+		"1960-01-01T00:00:00Z":           {-315619200000, "1960-01-01T00:00:00Z"},
+		"2026-11-22T10:00:00.000000000Z": {1795341600000, "2026-11-22T10:00:00Z"},
+	} {
+		got, err := config.ParseTime(text)
+		if err != nil || got != want.ms || got.String() != want.canon {
+			t.Errorf("ParseTime(%q) = %d (%s), %v; want %d (%s)", text, got, got, err, want.ms, want.canon)
+		}
+	}
+	for _, text := range []string{"", "2026-11-22", "2026-11-22T10:00:00", "2026-11-22 10:00:00Z", "1795341600000", "2026-11-22T10:00:00.0001Z"} {
+		if got, err := config.ParseTime(text); err == nil {
+			t.Errorf("ParseTime(%q) = %s, want an error", text, got)
+		}
+	}
+}

@@ -20,7 +20,10 @@ const (
 	maxPanes    = 100_000
 	maxSize     = 366 * Day
 	paneUnit    = Duration(15 * time.Minute)
-	maxNameSize = 256 // bytes of any name but a model's
+	maxNameSize = 256 // bytes of any name but a model's, and of a note
+
+	maxAnnotations = 1000                      // of a model
+	maxTime        = Time(253_402_300_799_999) // the last millisecond of the year 9999: RFC 3339 goes no further
 )
 
 // fingerprintPrefix tells a fingerprint from a name: no name has a colon.
@@ -66,6 +69,7 @@ func (k *checker) checkModel(name string, m Model, inherited []finding) {
 		bounds(path, reflect.ValueOf(m), "detectors", "features"),
 		k.timing(path, timing{m.Windows, m.Pane, m.Lateness, m.WatermarkDelay}), detectorRules(path+".detectors", m.Detectors))
 	k.reportOwn("defaults", inherited, path, own)
+	k.checkAnnotations(path+".annotations", m.Annotations)
 	for _, feature := range slices.Sorted(maps.Keys(m.Features)) {
 		f := m.Features[feature]
 		p := joinKey(path+".features", feature)
@@ -77,6 +81,38 @@ func (k *checker) checkModel(name string, m Model, inherited []finding) {
 				"prediction.score and prediction.score.<class>")
 		}
 		k.reportOwn(path, own, p, append(bounds(p, reflect.ValueOf(f), "detectors"), detectorRules(p+".detectors", f.Detectors)...))
+	}
+}
+
+// checkAnnotations applies the rules about notes for the page.
+func (k *checker) checkAnnotations(path string, all []Annotation) {
+	if len(all) > maxAnnotations {
+		k.fail(path, nil, "must be at most %d, got %d", maxAnnotations, len(all))
+	}
+	for i, a := range all {
+		p := joinIndex(path, i)
+		start, end, text := p+".start", p+".end", p+".text"
+		switch {
+		case k.d.isBroken(p):
+			continue
+		case a.Start == 0 && !k.d.written(start):
+			k.fail(p, nil, "needs a start, such as {start: 2026-11-22T10:00:00Z, end: …, text: …}")
+		case a.Start <= 0 || a.Start > maxTime:
+			k.fail(start, nil, "must be a time after 1970 and before 10000, got %s", a.Start)
+		}
+		switch {
+		case a.End == 0 && !k.d.written(end):
+			k.fail(p, nil, "needs an end, such as {start: …, end: 2026-11-22T11:30:00Z, text: …}")
+		case a.End <= a.Start || a.End > maxTime:
+			k.fail(end, []string{start}, "must be after start (%s) and before the year 10000, got %s", a.Start, a.End)
+		}
+		if a.Text == "" || len(a.Text) > maxNameSize || hasControl(a.Text) {
+			at := text
+			if !k.d.written(text) {
+				at = p
+			}
+			k.fail(at, nil, "needs a text of 1 to %d bytes of UTF-8 without control characters", maxNameSize)
+		}
 	}
 }
 

@@ -56,6 +56,10 @@ func schemaJSON(top setting) ([]byte, error) {
 			{"type", "string"},
 			{"pattern", `^-?([0-9]+(\.[0-9]*)?|\.[0-9]+)(ns|us|µs|ms|s|m|h|d|w)(([0-9]+(\.[0-9]*)?|\.[0-9]+)(ns|us|µs|ms|s|m|h|d|w))*$`},
 		}},
+		{"time", object{
+			{"type", "string"},
+			{"format", "date-time"},
+		}},
 		{"size", object{
 			{"anyOf", []object{
 				{{"type", "integer"}, {"minimum", 0}},
@@ -100,7 +104,7 @@ func schemaOf(s setting) (object, error) {
 	case "list":
 		entry, err := schemaOf(s.children[0])
 		return append(out, member{"type", "array"}, member{"items", entry}), err
-	case "duration", "size":
+	case "duration", "size", "time":
 		out = append(out, member{"$ref", "#/$defs/" + s.kind})
 		if defaultText(s) == "`"+s.value+"`" {
 			out = append(out, member{"default", s.value})

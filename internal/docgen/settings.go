@@ -93,8 +93,11 @@ func (r *reader) describe(s *setting, v reflect.Value) error {
 	if text, ok := reflect.TypeAssert[encoding.TextMarshaler](v); ok {
 		data, err := text.MarshalText()
 		s.value, s.kind = string(data), "duration"
-		if v.Type() == reflect.TypeFor[config.Bytes]() {
+		switch v.Type() {
+		case reflect.TypeFor[config.Bytes]():
 			s.kind = "size"
+		case reflect.TypeFor[config.Time]():
+			s.kind, s.value = "time", "" // there is no default moment
 		}
 		return err
 	}
