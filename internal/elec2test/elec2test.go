@@ -130,6 +130,20 @@ func (r *Results) Add(tb testing.TB, data []byte) {
 	}
 }
 
+// AddWindow takes a result whole, as the HTTP API gives it: its summary, and its features one by one.
+func (r *Results) AddWindow(tb testing.TB, summary json.RawMessage, features []json.RawMessage) {
+	tb.Helper()
+	var s result.Summary
+	decode(tb, summary, &s)
+	r.Add(tb, summary)
+	r.features[s.ResultID] = map[string]result.Feature{}
+	for _, data := range features {
+		var f result.Feature
+		decode(tb, data, &f)
+		r.features[s.ResultID][f.Feature] = f
+	}
+}
+
 func decode(tb testing.TB, data []byte, into any) {
 	tb.Helper()
 	if err := json.Unmarshal(data, into); err != nil {
