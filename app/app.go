@@ -217,7 +217,7 @@ func (a *App) openPartition(ctx context.Context) error {
 		Counting:    want,
 		Interval:    c.Commit.Interval.Std(),
 		Budget:      fold.Budget{Messages: c.Commit.MaxMessages, Bytes: int(c.Commit.MaxBytes)},
-		IdleTimeout: c.Limits.IdleTimeout.Std(), Logger: a.log, Observe: a.state.observe,
+		IdleTimeout: c.Limits.IdleTimeout.Std(), HaltOnLoss: c.NATS.Input.OnLoss == "halt", Logger: a.log, Observe: a.state.observe,
 	})
 	a.forwarder = journal.NewForwarder(a.js, 0, journal.ForwarderOptions{Logger: a.log})
 	return nil

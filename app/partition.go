@@ -79,11 +79,7 @@ func (in *input) Verify(ctx context.Context, mark []byte) error {
 
 // halting marks the errors that prove a loss: no retry brings the messages back.
 func halting(err error) error {
-	var (
-		wrong *ingest.IdentityError
-		gap   *ingest.GapError
-	)
-	if errors.As(err, &wrong) || errors.As(err, &gap) {
+	if _, ok := errors.AsType[*ingest.IdentityError](err); ok {
 		return fmt.Errorf("%w: %w", pipeline.ErrHalt, err)
 	}
 	return err
@@ -134,6 +130,9 @@ type source struct{ c *ingest.Consumer }
 func (s source) Next(ctx context.Context) (fold.Message, uint64, error) {
 	m, err := s.c.Next(ctx)
 	if err != nil {
+		if gap, ok := errors.AsType[*ingest.GapError](err); ok {
+			return fold.Message{}, 0, &pipeline.LossError{From: gap.From, To: gap.To, Err: err}
+		}
 		return fold.Message{}, 0, halting(err)
 	}
 	return fold.Message{Seq: m.Seq, Subject: m.Subject, Time: m.Time, Data: m.Data}, m.Pending, nil

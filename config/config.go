@@ -117,6 +117,11 @@ type Input struct {
 
 	// How large the input stream may grow. `0` is bounded by the disk only.
 	MaxBytes Bytes `yaml:"max_bytes" min:"0"`
+
+	// What happens when messages are gone that were not counted: retention overtook driftd, or somebody deleted them. `continue`
+	// counts them as lost in the present windows of every model, which are marked incomplete. `halt` stops until an operator
+	// has looked.
+	OnLoss string `yaml:"on_loss" enum:"continue|halt"`
 }
 
 // State bounds the state stream.

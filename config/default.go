@@ -18,6 +18,7 @@ func Default() *Config {
 			Stream:   "DRIFTD_IN_0",
 			Replicas: 1,
 			Embedded: Embedded{Listen: "127.0.0.1:4222", MaxPayload: 8 * MiB},
+			Input:    Input{OnLoss: "continue"},
 			State:    State{MaxBytes: 10 * GiB},
 			Outbox:   Outbox{MaxAge: 7 * Day, MaxBytes: 10 * GiB},
 		},

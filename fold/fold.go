@@ -84,7 +84,7 @@ type Budget struct {
 // Stats counts what a partition did since it was made or restored; never reset, not part of its state.
 type Stats struct {
 	Messages, Events, Labels, Markers, Controls, Duplicates, Late, LateAccepted, Future, WithoutID uint64
-	UnknownFeatures, WrongTypes, DuplicateKeys, Results, Revisions, Transitions                    uint64
+	UnknownFeatures, WrongTypes, DuplicateKeys, Results, Revisions, Transitions, Lost              uint64
 	Rejected                                                                                       map[event.RejectReason]uint64
 	Verdicts                                                                                       map[result.Verdict]uint64
 }
@@ -170,6 +170,23 @@ type SourceInfo struct {
 	Waiting   bool  // a window waits for the watermark
 	Panes     int
 	Windows   int
+}
+
+// Lose notes that messages from to to, both included, are gone from the stream: proven loss. Whose they were cannot be known, so
+// every source's present windows say that they are incomplete. Folding goes on behind them.
+func (p *Partition) Lose(from, to uint64) error {
+	if from != p.position.Next() || to < from {
+		return fmt.Errorf("messages %d to %d cannot be lost at position %d", from, to, p.position.Seq)
+	}
+	n := to - from + 1
+	p.stats.Lost += n
+	for _, name := range slices.Sorted(maps.Keys(p.sources)) {
+		s := p.sources[name]
+		p.touch(s, s.LastSeen)
+		p.arrival(s, func(t *window.Tally) { t.Lost += n })
+	}
+	p.position = Position{Seq: to, Index: 0, Emitted: 0, Refused: 0, Done: true}
+	return nil
 }
 
 // Sources lists the partition's sources by name.
@@ -399,7 +416,7 @@ func (p *Partition) binder(s *source, fingerprint string) (*binder, error) {
 func (s *Stats) Counters() []*uint64 {
 	return []*uint64{
 		&s.Messages, &s.Events, &s.Labels, &s.Markers, &s.Controls, &s.Duplicates, &s.Late, &s.LateAccepted, &s.Future,
-		&s.WithoutID, &s.UnknownFeatures, &s.WrongTypes, &s.DuplicateKeys, &s.Results, &s.Revisions, &s.Transitions,
+		&s.WithoutID, &s.UnknownFeatures, &s.WrongTypes, &s.DuplicateKeys, &s.Results, &s.Revisions, &s.Transitions, &s.Lost,
 	}
 }
 

@@ -29,6 +29,21 @@ var ErrFull = errors.New("the state stream is full")
 // ErrHalt is wrapped by errors that no retry can mend: an operator must look.
 var ErrHalt = errors.New("the partition is halted")
 
+// LossError is returned by a Source once for every gap: messages From to To, both included, are gone from the stream. The next
+// call goes on behind them.
+type LossError struct {
+	From, To uint64
+	Err      error
+}
+
+// Error implements error.
+func (e *LossError) Error() string {
+	return fmt.Sprintf("messages %d to %d are lost: %v", e.From, e.To, e.Err)
+}
+
+// Unwrap returns the cause.
+func (e *LossError) Unwrap() error { return e.Err }
+
 // State is what a journal knows of a partition.
 type State struct {
 	Mark   []byte            // identity of the last folded message, as Input.Mark gave it; nil when Fresh
@@ -92,6 +107,7 @@ type Options struct {
 	Interval    time.Duration // between commits
 	Budget      fold.Budget
 	IdleTimeout time.Duration // silence of a source after which its windows are closed; 0: never
+	HaltOnLoss  bool          // proven loss halts the partition; else it is counted into the results and the fold goes on
 	Logger      *slog.Logger
 	Observe     func(Snapshot) // called after every commit, and when the worker's state changes
 }
@@ -268,7 +284,10 @@ func (s *session) loop(ctx context.Context, src Source) error {
 			}
 			continue
 		case err != nil:
-			return err
+			if err := s.lose(ctx, err); err != nil {
+				return err
+			}
+			continue
 		}
 		s.caughtUp = pending == 0
 		s.snap.Last = m.Seq + pending
@@ -281,6 +300,20 @@ func (s *session) loop(ctx context.Context, src Source) error {
 			}
 		}
 	}
+}
+
+// lose folds a proven loss, or returns the error that was none.
+func (s *session) lose(ctx context.Context, err error) error {
+	loss, ok := errors.AsType[*LossError](err)
+	switch {
+	case !ok:
+		return err
+	case s.o.HaltOnLoss:
+		return fmt.Errorf("%w: %w: nats.input.on_loss is halt: look, then restart with continue", ErrHalt, err)
+	}
+	s.o.Logger.ErrorContext(ctx, "messages were lost before they were counted: the present windows are incomplete",
+		slog.Uint64("from", loss.From), slog.Uint64("to", loss.To), slog.Any("err", loss.Err))
+	return s.part.Lose(loss.From, loss.To)
 }
 
 // errTick says that nothing came in time.
@@ -357,8 +390,8 @@ func (s *session) apply(ctx context.Context, m fold.Message) error {
 
 // commit stores everything since the last commit.
 func (s *session) commit(ctx context.Context) error {
-	if s.changedAt.IsZero() {
-		return nil
+	if s.changedAt.IsZero() || s.part.Position().Seq != s.last.Seq {
+		return nil // after a loss the message behind it is folded first: only a message that is there can mark the position
 	}
 	if s.mark == nil {
 		mark, err := s.o.Input.Mark(ctx, s.last)

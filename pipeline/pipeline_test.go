@@ -38,8 +38,9 @@ type memory struct {
 	state pipeline.State
 	docs  []result.Doc
 	dead  []result.DeadLetter
-	fail  []error // of the next commits
-	read  uint64  // highest sequence that was handed out
+	fail  []error   // of the next commits
+	read  uint64    // highest sequence that was handed out
+	lost  [2]uint64 // messages that are gone, both included
 	now   func() int64
 }
 
@@ -157,6 +158,12 @@ type reader struct {
 func (r *reader) Next(ctx context.Context) (fold.Message, uint64, error) {
 	for {
 		r.m.mu.Lock()
+		if from, to := r.m.lost[0], r.m.lost[1]; from > 0 && r.next >= from && r.next <= to {
+			err := &pipeline.LossError{From: r.next, To: to, Err: errors.New("retention")}
+			r.next = to + 1
+			r.m.mu.Unlock()
+			return fold.Message{}, 0, err
+		}
 		if n := uint64(len(r.m.msgs)); r.next <= n {
 			msg := r.m.msgs[r.next-1]
 			r.next++
@@ -322,5 +329,50 @@ func TestIdleSourceClosesItsWindow(t *testing.T) {
 	})
 	if m.controls(`"watermark"`) == 0 {
 		t.Error("it closed without a marker: a second reading would not close it there")
+	}
+}
+
+// Messages that are gone are counted as lost in the present window, which says that it is incomplete, and the fold goes on;
+// with HaltOnLoss it stops.
+func TestLoss(t *testing.T) {
+	for _, halt := range []bool{false, true} {
+		t.Run(fmt.Sprint("halt=", halt), func(t *testing.T) {
+			m := newMemory()
+			for i := range 50 {
+				m.add("ml.events.m", eventAt(i))
+			}
+			m.lost = [2]uint64{21, 23} // minutes 20, 21 and 22
+			o := options(m)
+			o.HaltOnLoss = halt
+			halted := make(chan error, 100) // more than the snapshots of this test
+			o.Observe = func(s pipeline.Snapshot) { halted <- s.Err }
+			start(t, o)
+			if halt {
+				testenv.Eventually(t, 10*time.Second, "it halts", func() bool {
+					select {
+					case err := <-halted:
+						return errors.Is(err, pipeline.ErrHalt)
+					default:
+						return false
+					}
+				})
+				return
+			}
+			want := []string{"m 0 r0 n=15", "m 15 r0 n=12", "m 30 r0 n=15"}
+			testenv.Eventually(t, 10*time.Second, "three windows", func() bool { return slices.Equal(m.summaries(t), want) })
+			m.mu.Lock()
+			defer m.mu.Unlock()
+			for _, d := range m.docs {
+				var s result.Summary
+				if bytes.Contains(d.Data, []byte(`"type":"summary"`)) {
+					if err := json.Unmarshal(d.Data, &s); err != nil {
+						t.Fatal(err)
+					}
+				}
+				if hit := s.Key.Version == result.All && s.Window.Start == 900_000; s.Type == "summary" && (s.Complete == hit || (s.Lost == 3) != hit) {
+					t.Errorf("window %d of %s: complete %v, lost %d", s.Window.Start, s.Key.Version, s.Complete, s.Lost)
+				}
+			}
+		})
 	}
 }
