@@ -79,10 +79,11 @@ func (b *binder) bind(ns *names, fields []event.Field) (unknown, repeated uint64
 	return unknown, repeated
 }
 
-// count adds the event's values to a pane made for the binder's reference.
-func (b *binder) count(ev *event.Event, pane *window.Pane) (unknown, repeated uint64) {
+// count adds the event's values to a pane made for the binder's reference, and says how many names were unknown or came
+// twice, and how many values were of a wrong type.
+func (b *binder) count(ev *event.Event, pane *window.Pane) (unknown, repeated, invalid uint64) {
 	if b.ref == nil {
-		return 0, 0
+		return 0, 0, 0
 	}
 	if b.event++; b.event == 0 { // after 2^32 events no stamp may look current
 		clear(b.seen)
@@ -95,14 +96,16 @@ func (b *binder) count(ev *event.Event, pane *window.Pane) (unknown, repeated ui
 			c.AddMissing()
 			continue
 		}
-		b.countValue(c, &b.values[i])
+		if b.countValue(c, &b.values[i]) == event.ClassInvalid {
+			invalid++
+		}
 	}
-	return u1 + u2, r1 + r2
+	return u1 + u2, r1 + r2, invalid
 }
 
-// countValue adds one value to the counts of its feature, or to the cell beside them that it belongs to.
-func (b *binder) countValue(c *cells.Counts, v *event.Value) {
-	var class event.Class
+// countValue adds one value to the counts of its feature, or to the cell beside them that it belongs to, and returns its
+// class.
+func (b *binder) countValue(c *cells.Counts, v *event.Value) (class event.Class) {
 	if c.Space().Kind() == cells.Numeric {
 		var x float64
 		if x, class = v.Float(); class == event.ClassValue {
@@ -120,6 +123,7 @@ func (b *binder) countValue(c *cells.Counts, v *event.Value) {
 		c.AddInvalid()
 	case event.ClassValue:
 	}
+	return class
 }
 
 // record folds one decoded record. It returns an error, and changes nothing, when a reference cannot be had now.
@@ -244,6 +248,7 @@ func (p *Partition) event(s *source, place window.Placement, ev *event.Event, fu
 		pane.Latency.Add(ev.Latency)
 	case ev.LatencyInvalid:
 		t.LatencyInvalid++
+		p.stats.WrongTypes++
 	}
 	if len(ev.Status) > 0 {
 		pane.CountStatus(ev.Status)
@@ -251,12 +256,13 @@ func (p *Partition) event(s *source, place window.Placement, ev *event.Event, fu
 			t.Errors++
 		}
 	}
-	unknown, repeated := s.binders[place.Epoch.Fingerprint].count(ev, pane)
+	unknown, repeated, invalid := s.binders[place.Epoch.Fingerprint].count(ev, pane)
 	repeated += uint64(ev.DuplicateKeys)
 	t.UnknownFeature += unknown
 	t.DuplicateKey += repeated
 	p.stats.UnknownFeatures += unknown
 	p.stats.DuplicateKeys += repeated
+	p.stats.WrongTypes += invalid
 	p.changed(s, place, pane)
 }
 
