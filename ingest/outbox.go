@@ -11,8 +11,8 @@ import (
 )
 
 const (
-	outboxStream   = "DRIFTD_OUTBOX" // journal.OutboxStream; a test keeps them equal, shell packages do not import one another
-	sinkAckWait    = time.Minute
+	outboxStream   = "DRIFTD_OUTBOX"  // journal.OutboxStream; a test keeps them equal, shell packages do not import one another
+	sinkAckWait    = 10 * time.Second // so long, after a kill, do the documents wait that the killed process had fetched
 	sinkMaxPending = 20_000
 	sinkChunk      = 32       // messages of at most 1 MiB: below the server's 64 MiB of pending bytes for a client
 	sinkBytes      = 16 << 20 // of one Fetch, after which it returns what it has
@@ -90,7 +90,7 @@ func (s *Sink) Pending(ctx context.Context) (uint64, error) {
 }
 
 // Fetch returns at least one and at most limit documents (and not much more than 16 MiB), and waits for the first as long
-// as ctx lives. Each must be acknowledged or given back within a minute, else it comes again.
+// as ctx lives. Each must be acknowledged or given back within ten seconds, else it comes again.
 func (s *Sink) Fetch(ctx context.Context, limit int) ([]OutboxMsg, error) {
 	limit = max(1, limit)
 	var out []OutboxMsg
