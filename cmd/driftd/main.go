@@ -33,6 +33,7 @@ func main() {
 // commands is the table of subcommands, in the order of the help.
 func commands() []command {
 	return []command{
+		demoCommand(),
 		runCommand(),
 		checkCommand(),
 		replayCommand(),

@@ -1,0 +1,56 @@
+package main
+
+import (
+	"context"
+	"flag"
+)
+
+// demoSpeed shows six days a second: five months in about 25 seconds.
+const demoSpeed = 518_400
+
+// demoFlags are the settings of the demo.
+type demoFlags struct {
+	exit            bool
+	dataDir, listen string
+	speed           float64
+}
+
+func demoCommand() command {
+	return command{
+		name:  "driftd demo",
+		short: "watch real data drift: everything embedded, one command",
+		args:  "[--exit] [--data-dir DIR] [--listen HOST:PORT] [--speed N]",
+		about: `Runs a broker, a store and the daemon in this process, makes a reference of the log of a flight-delay model in January 2001,
+and replays the log of February to June through the broker: real flights, a small real model, three injected incidents. Every
+alert is printed when it fires and when it clears; a summary says what was found, and what in the data had really changed.
+The page shows the same and stays up until Ctrl-C.
+
+It is made of the other commands: run with a driftd.yaml, reference create, and replay. docs/demo.md has the details.`,
+		examples: []example{
+			{"half a minute, then the page until Ctrl-C", "driftd demo"},
+			{"as fast as this machine can, ending after the summary", "driftd demo --exit --speed 0"},
+			{"keep what it made, to run the daemon on it later", "driftd demo --data-dir ./flights"},
+		},
+		exits: []exit{
+			{exitDone, "stopped after the summary; with --exit: every injected incident was found"},
+			{exitFailed, "an injected incident was not found (with --exit), or something failed"},
+			{exitUsage, "wrong usage, or the directory has something in it"},
+		},
+		setup: func(fs *flag.FlagSet) action {
+			var f demoFlags
+			fs.BoolVar(&f.exit, "exit", false, "end after the summary instead of keeping the page")
+			fs.StringVar(&f.dataDir, "data-dir", "", "`DIR`: keep broker, store, logs and configuration there (default: a temporary directory, removed at the end)")
+			fs.StringVar(&f.listen, "listen", "", "`HOST:PORT`: where the page listens (default 127.0.0.1:8790, or a free port if it is taken)")
+			fs.Float64Var(&f.speed, "speed", demoSpeed, "`N`: times event time; 0 as fast as possible (default 518400: six days a second)")
+			return func(ctx context.Context, con *console, args []string) error {
+				if err := noArguments(args); err != nil {
+					return err
+				}
+				if f.speed < 0 || f.speed != f.speed { //nolint:gocritic // not a number is not equal to itself
+					return usageError("--speed %v: must be 0 (as fast as possible) or more", f.speed)
+				}
+				return runDemo(ctx, con, f)
+			}
+		},
+	}
+}
