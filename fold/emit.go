@@ -27,11 +27,66 @@ type view struct {
 }
 
 // emit computes a due window's results: all versions together first, then each in the order of its name. A revision holds
-// all versions together and those that changed.
-func (p *Partition) emit(s *source, w *window.Status, out *Output) {
-	panes := s.In(w.ID)
+// all versions together and those that changed. The documents of one result are never split over two commits, the results of
+// a window may be: emit returns false when the commit is full, and goes on behind what it wrote when it is called again.
+func (p *Partition) emit(s *source, w *window.Status, out *Output) bool {
 	config := s.configs[s.EpochOf(w.ID).ID]
 	ref := s.binders[w.ID.Fingerprint].ref
+	views := viewsOf(s.In(w.ID), w)
+	if ref != nil {
+		evaluate(ref, config, views)
+	}
+	for i, v := range views {
+		if !v.wanted || i < w.Written {
+			continue
+		}
+		sum, docs := describeView(s.Model, w, config, ref, v)
+		if !p.fits(out, docs) {
+			p.store.touchSource(s.Model)
+			return false
+		}
+		out.Results++
+		p.position.Emitted++
+		p.stats.Verdicts[sum.Verdict]++
+		for _, d := range docs {
+			out.doc(d)
+		}
+		w.Written = i + 1
+		s.queue = append(s.queue, s.book.Step(sum, v.features, config.Rules)...)
+		if !p.flush(s, out) {
+			return false
+		}
+	}
+	if p.stats.Results++; w.Emitted > 0 {
+		p.stats.Revisions++
+	}
+	s.Emitted(w)
+	p.store.touchSource(s.Model)
+	return true
+}
+
+// flush emits the transitions that wait, and returns false when the commit is full: a result of thousands of features can open
+// more incidents than a commit holds.
+func (p *Partition) flush(s *source, out *Output) bool {
+	if len(s.queue) > 0 {
+		p.store.touchSource(s.Model) // what leaves the queue must not be in it after a restart
+	}
+	for len(s.queue) > 0 {
+		t := &s.queue[0]
+		doc := result.Doc{ID: t.ID, Kind: result.KindTransition, Model: s.Model, Data: encode(t)}
+		if !p.fits(out, []result.Doc{doc}) {
+			return false
+		}
+		out.doc(doc)
+		p.stats.Transitions++
+		s.queue = s.queue[1:]
+	}
+	s.queue = nil
+	return true
+}
+
+// viewsOf divides the panes of a window by what its results are about.
+func viewsOf(panes []*window.Pane, w *window.Status) []*view {
 	views := []*view{{version: result.All, panes: panes, wanted: true, features: nil}}
 	for _, pane := range panes {
 		v := pane.Key.Version
@@ -45,24 +100,7 @@ func (p *Partition) emit(s *source, w *window.Status, out *Output) {
 		last := views[len(views)-1]
 		last.panes = append(last.panes, pane)
 	}
-	if ref != nil {
-		evaluate(ref, config, views)
-	}
-	for _, v := range views {
-		if v.wanted {
-			sum := p.write(s.Model, w, config, ref, v, out)
-			for _, t := range s.book.Step(sum, v.features, config.Rules) {
-				p.stats.Transitions++
-				out.doc(result.Doc{ID: t.ID, Kind: result.KindTransition, Model: s.Model, Data: encode(t)})
-			}
-		}
-	}
-	if p.stats.Results++; w.Emitted > 0 {
-		p.stats.Revisions++
-	}
-	out.Results++
-	s.Emitted(w)
-	p.store.touchSource(s.Model)
+	return views
 }
 
 // evaluate computes the features of every view. views[0] is the sum of the others; with a single version it is that version.
@@ -102,24 +140,23 @@ func merge(into, c *cells.Counts) {
 	}
 }
 
-// write serialises a view's documents: the summary, then its features in as many parts as they need.
-func (p *Partition) write(model string, w *window.Status, config ModelConfig, ref *reference.Reference, v *view, out *Output) *result.Summary {
-	sum := p.summary(model, w, config, ref, v)
+// describeView serialises a view's documents: the summary, then its features in as many parts as they need.
+func describeView(model string, w *window.Status, config ModelConfig, ref *reference.Reference, v *view) (*result.Summary, []result.Doc) {
+	sum := summary(model, w, config, ref, v)
 	runs := cut(v.features)
-	parts := make([][]byte, 0, len(runs))
+	sum.Parts = len(runs)
+	docs := make([]result.Doc, 0, 1+len(runs))
+	docs = append(docs, result.Doc{ID: sum.ResultID, Kind: result.KindResult, Model: model, Data: encode(sum)})
 	for i, features := range runs {
-		parts = append(parts, encode(result.FeatureDoc{
-			Schema: result.SchemaVersion, Type: "features", ResultID: sum.ResultID, Part: i, Key: sum.Key, Window: sum.Window,
-			Revision: sum.Revision, Features: features,
-		}))
+		docs = append(docs, result.Doc{
+			ID: fmt.Sprintf("%s.%d", sum.ResultID, i), Kind: result.KindResult, Model: model,
+			Data: encode(result.FeatureDoc{
+				Schema: result.SchemaVersion, Type: "features", ResultID: sum.ResultID, Part: i, Key: sum.Key, Window: sum.Window,
+				Revision: sum.Revision, Features: features,
+			}),
+		})
 	}
-	sum.Parts = len(parts)
-	p.stats.Verdicts[sum.Verdict]++
-	out.doc(result.Doc{ID: sum.ResultID, Kind: result.KindResult, Model: model, Data: encode(sum)})
-	for i, data := range parts {
-		out.doc(result.Doc{ID: fmt.Sprintf("%s.%d", sum.ResultID, i), Kind: result.KindResult, Model: model, Data: data})
-	}
-	return &sum
+	return &sum, docs
 }
 
 // cut divides features into runs whose documents stay below a message's size.
@@ -145,7 +182,7 @@ func encode(v any) []byte {
 }
 
 // summary computes what a view says beside its features, and judges them.
-func (p *Partition) summary(model string, w *window.Status, config ModelConfig, ref *reference.Reference, v *view) result.Summary {
+func summary(model string, w *window.Status, config ModelConfig, ref *reference.Reference, v *view) result.Summary {
 	tally, status, latency := window.Tally{}, map[string]uint64{}, cells.NewHistogram()
 	for _, pane := range v.panes {
 		tally.Add(&pane.Tally)

@@ -101,6 +101,7 @@ type source struct {
 	configs map[int]ModelConfig // by epoch
 	binders map[string]*binder  // by fingerprint; the empty one counts no features
 	book    *alerting.Book      // incidents
+	queue   []result.Transition // transitions that wait for a commit with room
 	last    slot                // where the last event went
 }
 
@@ -314,16 +315,27 @@ func (p *Partition) full(out *Output) bool {
 		out.Bytes+p.store.dirtyBytes() >= p.budget.Bytes
 }
 
+// fits reports whether the documents of one more result, and what it may set off, go into the commit. Where the commit holds
+// nothing else they go in whatever their size: there is no smaller one.
+func (p *Partition) fits(out *Output, docs []result.Doc) bool {
+	size := 0
+	for _, d := range docs {
+		size += len(d.Data)
+	}
+	return len(out.Docs) == 0 || len(out.Docs)+len(docs)+p.store.dirtyCount() <= p.budget.Messages && out.Bytes+size <= p.budget.Bytes
+}
+
 // drain emits what is due, source by source in order of their names, and sweeps what can change no more. It returns false
 // when a commit is full.
 func (p *Partition) drain(out *Output) bool {
 	for _, s := range p.moved {
+		if !p.flush(s, out) {
+			return false
+		}
 		for w := s.Due(); w != nil; w = s.Due() {
-			if p.full(out) {
+			if p.full(out) || !p.emit(s, w, out) {
 				return false
 			}
-			p.emit(s, w, out)
-			p.position.Emitted++
 		}
 		for _, pane := range s.Sweep() {
 			p.store.drop(s.Model, pane)
@@ -353,7 +365,7 @@ func (p *Partition) source(model []byte) (*source, *event.RejectError, error) {
 				name, p.counting.MaxModels)}, nil
 		}
 	}
-	s := &source{Source: window.NewSource(name), configs: map[int]ModelConfig{}, binders: map[string]*binder{}, book: alerting.Restore(nil), last: slot{}}
+	s := &source{Source: window.NewSource(name), configs: map[int]ModelConfig{}, binders: map[string]*binder{}, book: alerting.Restore(nil), queue: nil, last: slot{}}
 	if err := p.configure(s, p.effective(name)); err != nil {
 		return nil, nil, err
 	}

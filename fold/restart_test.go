@@ -22,11 +22,14 @@ type journal struct {
 	head   []byte
 	shards map[string][]byte
 	outcome
+	largest int // messages of the largest commit, headers left out
 }
 
 func (j *journal) commit(p *fold.Partition, out *fold.Output) {
 	j.head = bytes.Clone(p.Header())
-	for _, s := range p.Changes() {
+	changes := p.Changes()
+	j.largest = max(j.largest, len(changes)+len(out.Docs))
+	for _, s := range changes {
 		if s.Data == nil {
 			delete(j.shards, s.Name)
 		} else {
@@ -49,7 +52,7 @@ type chance struct {
 // fold reads all messages, committing and crashing as chance has it, and returns what was committed.
 func run(tb testing.TB, counting fold.Counting, refs fold.References, msgs []fold.Message, c chance) *journal {
 	tb.Helper()
-	j := &journal{head: nil, shards: map[string][]byte{}, outcome: outcome{docs: nil, dead: nil}}
+	j := &journal{head: nil, shards: map[string][]byte{}, outcome: outcome{docs: nil, dead: nil}, largest: 0}
 	open := func() *fold.Partition {
 		if j.head == nil {
 			return fold.New("IN", counting, [2]uint64{1, 2}, refs, c.budget)
@@ -319,5 +322,67 @@ func counted(t *testing.T, msgs []fold.Message, j *journal) {
 	}
 	if sum != uint64(records) {
 		t.Errorf("windows count %d records, the stream has %d", sum, records)
+	}
+}
+
+// A model with more drifting features than a commit has messages is emitted over several commits, each within its budget, and
+// crashes between them change nothing.
+func TestWideModel(t *testing.T) {
+	const features, rows = 700, 700
+	line := func(rng *rand.Rand, id string, ts int64, shift float64) []byte {
+		b := fmt.Appendf(nil, `{"model":"wide","id":%q,"ts":%d,"version":"v%d","features":{`, id, ts, rng.IntN(2))
+		for i := range features {
+			if i > 0 {
+				b = append(b, ',')
+			}
+			b = fmt.Appendf(b, `"f%d":%.3f`, i, rng.NormFloat64()+shift)
+		}
+		return append(b, "}}"...)
+	}
+	b := reference.NewBuilder(reference.Options{Name: "wide", Resolution: 50}) //nolint:exhaustruct // the defaults are meant
+	d := event.NewDecoder(event.DefaultLimits())
+	rng := rand.New(rand.NewPCG(5, 5))
+	for i := range rows {
+		d.Reset(line(rng, fmt.Sprint("r", i), 0, 0))
+		for d.Next() {
+			ev, rej := d.Event()
+			if rej != nil {
+				t.Fatal(rej)
+			}
+			if err := b.Add(ev); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	ref, err := b.Build()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var msgs []fold.Message
+	for i := range rows {
+		at := int64(i) * 2 * 3_600_000 / rows // two windows of an hour
+		msgs = append(msgs, fold.Message{Seq: uint64(i + 1), Subject: "ml.events.wide", Time: 1_800_000_000_000, Data: line(rng, fmt.Sprint(i), at, 3)})
+	}
+	c := event.Control{Kind: event.ControlMarker, Watermark: 10 * 3_600_000} //nolint:exhaustruct // a marker
+	msgs = append(msgs, fold.Message{Seq: uint64(len(msgs) + 1), Subject: "driftd.control.0", Time: 1_800_000_000_000, Data: c.Encode()})
+	counting := smallCounting()
+	counting.Defaults.Reference = ref.Fingerprint()
+	counting.Defaults.Timing.Windows = counting.Defaults.Timing.Windows[:1]
+	want := run(t, counting, find(ref), msgs, undisturbed())
+	got := run(t, counting, find(ref), msgs, chance{
+		rng: rand.New(rand.NewPCG(3, 4)), commit: 0.01, crash: 0.01, budget: fold.Budget{Messages: 120, Bytes: 8 << 20},
+	})
+	equal(t, want, got)
+	if got.largest > 120+8 { // the shards of the emitting source come on top
+		t.Errorf("a commit has %d messages, the budget is 120", got.largest)
+	}
+	transitions := 0
+	for _, doc := range got.docs {
+		if doc.Kind == result.KindTransition {
+			transitions++
+		}
+	}
+	if transitions < 2*features {
+		t.Errorf("%d transitions, want every feature pending and firing", transitions)
 	}
 }

@@ -13,6 +13,7 @@ import (
 	"strings"
 
 	"github.com/driftd/driftd/alerting"
+	"github.com/driftd/driftd/result"
 	"github.com/driftd/driftd/window"
 )
 
@@ -173,6 +174,7 @@ type storedSource struct {
 	State     window.State        `json:"state"`
 	Configs   map[int]ModelConfig `json:"configs"` // by epoch
 	Incidents []alerting.Incident `json:"incidents"`
+	Queue     []result.Transition `json:"queue,omitempty"`
 }
 
 // Header returns the partition's head, canonical JSON: the part of the state that every commit replaces.
@@ -237,7 +239,7 @@ func (p *Partition) encodeSources(k int) Shard {
 			for _, e := range s.Epochs {
 				configs[e.ID] = s.configs[e.ID]
 			}
-			in = append(in, storedSource{State: s.State(), Configs: configs, Incidents: s.book.Incidents()})
+			in = append(in, storedSource{State: s.State(), Configs: configs, Incidents: s.book.Incidents(), Queue: s.queue})
 		}
 	}
 	return Shard{Name: sourcesPrefix + strconv.Itoa(k), Data: encode(in)}
@@ -347,7 +349,7 @@ func (p *Partition) restoreSources(data []byte) error {
 	for _, st := range in {
 		s := &source{
 			Source: window.Restore(st.State), configs: st.Configs, binders: map[string]*binder{},
-			book: alerting.Restore(st.Incidents), last: slot{},
+			book: alerting.Restore(st.Incidents), queue: st.Queue, last: slot{},
 		}
 		for _, e := range s.Epochs {
 			b, err := p.binder(s, e.Fingerprint)

@@ -163,7 +163,7 @@ func (s *Source) Insert(p *Pane, e *Epoch) {
 		if s.windows[id] != nil {
 			return
 		}
-		w := &Status{ID: id, Emitted: 0, Due: id.End, Closes: id.End + e.Timing.Lateness, Changed: nil}
+		w := &Status{ID: id, Emitted: 0, Due: id.End, Closes: id.End + e.Timing.Lateness, Changed: nil, Written: 0}
 		if s.Watermark != Unset && s.Watermark >= w.Closes {
 			return // this window is past; a longer one still takes the pane
 		}
@@ -245,7 +245,7 @@ func (s *Source) Due() *Status {
 // Emitted notes that a due window was emitted.
 func (s *Source) Emitted(w *Status) {
 	w.Emitted++
-	w.Changed, w.Due = nil, Never
+	w.Changed, w.Due, w.Written = nil, Never, 0
 	s.emittedThrough = max(s.emittedThrough, w.ID.End)
 }
 

@@ -105,6 +105,7 @@ type Status struct {
 	Due     int64    `json:"due"`               // the watermark at which the next revision is due; Never: none is
 	Closes  int64    `json:"closes"`            // the watermark at which nothing may change any more
 	Changed []string `json:"changed,omitempty"` // versions that changed since the last revision, sorted
+	Written int      `json:"written,omitempty"` // results of the present revision that were emitted already: a commit was full
 }
 
 // Never is the due time of a window that has nothing new to say.
