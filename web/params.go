@@ -92,6 +92,9 @@ func (p params) time(name string) (int64, error) {
 	}
 	t, err := time.Parse(time.RFC3339Nano, v)
 	if err != nil {
+		t, err = time.Parse("2006-01-02T15:04Z07:00", v) // ISO 8601 without seconds, as the page writes it
+	}
+	if err != nil {
 		return 0, &history.QueryError{
 			Field: name, Detail: fmt.Sprintf("must be RFC 3339 with a zone (2026-11-22T10:00:00Z; write + as %%2B) or epoch milliseconds, got %q", v),
 		}

@@ -36,6 +36,9 @@ func routes() []route {
 	plain := func(f func(*Server) handler) func(*Server) (http.Handler, error) {
 		return func(s *Server) (http.Handler, error) { return s.fallible(f(s)), nil }
 	}
+	shown := func(v func() view) func(*Server) (http.Handler, error) {
+		return func(s *Server) (http.Handler, error) { return s.view(v()) }
+	}
 	const model = "/api/v1/models/{model}"
 	return []route{
 		{Route{"models", "GET", "/api/v1/models"}, plain(func(s *Server) handler { return s.models })},
@@ -53,7 +56,10 @@ func routes() []route {
 		{Route{"healthy", "GET", "/-/healthy"}, plain(func(s *Server) handler { return s.healthy })},
 		{Route{"ready", "GET", "/-/ready"}, plain(func(s *Server) handler { return s.ready })},
 		{Route{"reload", "POST", "/-/reload"}, plain(func(s *Server) handler { return s.reload })},
-		{Route{"page", "GET", "/{$}"}, (*Server).page},
+		{Route{"page", "GET", "/{$}"}, shown(modelsView)},
+		{Route{"page_model", "GET", "/models/{model}"}, shown(modelView)},
+		{Route{"page_feature", "GET", "/models/{model}/features/{feature}"}, shown(featureView)},
+		{Route{"page_alerts", "GET", "/alerts"}, shown(alertsView)},
 		{Route{"static", "GET", "/static/{file}"}, (*Server).static},
 	}
 }

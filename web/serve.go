@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
+	"strconv"
 	"syscall"
 
 	toolkit "github.com/prometheus/exporter-toolkit/web"
@@ -88,11 +89,15 @@ func (s *Server) Addr() string {
 	return s.listener.Addr().String()
 }
 
-// URL returns the address of the page, empty before Listen.
+// URL returns the address of the page, empty before Listen. A server that listens everywhere is reached on this machine as
+// localhost: no browser and no Host check takes [::] for a name.
 func (s *Server) URL() string {
 	addr := s.Addr()
 	if addr == "" {
 		return ""
+	}
+	if own, err := netip.ParseAddrPort(addr); err == nil && own.Addr().IsUnspecified() {
+		addr = net.JoinHostPort("localhost", strconv.Itoa(int(own.Port())))
 	}
 	if s.auth.tls() {
 		return "https://" + addr + "/"

@@ -9,7 +9,6 @@ import (
 	"io"
 	"net/http"
 	"path/filepath"
-	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -324,34 +323,4 @@ func TestShutdownWaitsForOpenRequests(t *testing.T) {
 		t.Error(err)
 	}
 	http.DefaultClient.CloseIdleConnections()
-}
-
-func TestPage(t *testing.T) {
-	s := start(t, web.Options{Version: "1.2.3"})
-	r := get(t, s, "/")
-	for _, want := range []string{"credit", "1.2.3", `class="verdict drift"`, "&lt;b&gt;1 of 2&lt;/b&gt;", "/api/v1/models/credit/heat?size=" + strconv.FormatInt(hour, 10)} {
-		if !strings.Contains(r.body, want) {
-			t.Errorf("the page has no %q:\n%s", want, r.body)
-		}
-	}
-	if strings.Contains(r.body, "<script") || strings.Contains(r.body, "style=") {
-		t.Error("the page has inline script or style, which its policy forbids")
-	}
-	if csp := r.header.Get("Content-Security-Policy"); !strings.HasPrefix(csp, "default-src 'none'; style-src 'self'") {
-		t.Errorf("policy %q", csp)
-	}
-	if r := get(t, s, "/static/page.css"); r.status != http.StatusOK || !strings.HasPrefix(r.header.Get("Content-Type"), "text/css") {
-		t.Errorf("style: %d %s", r.status, r.header)
-	}
-	if r := get(t, s, "/static/..%2Fpage.go"); r.status != http.StatusNotFound {
-		t.Errorf("a file outside: %d", r.status)
-	}
-	empty, err := store.Open(t.Context(), filepath.Join(t.TempDir(), "e.db"), store.Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer empty.Close()
-	if r := get(t, start(t, web.Options{Reader: empty}), "/"); !strings.Contains(r.body, "No window has closed yet") {
-		t.Errorf("the empty page:\n%s", r.body)
-	}
 }

@@ -80,6 +80,8 @@ type Options struct {
 	// AllowedHosts are further names under which clients may reach the server, for the check of the Host header.
 	AllowedHosts []string
 	Version      string // shown on the page
+	// Annotations returns what the page shows beside a model's windows, such as a deployment; nil: nothing.
+	Annotations func(model string) []Annotation
 	// MaxBody bounds the body of POST /api/v1/events in bytes, compressed and uncompressed; 0 is 16 MiB.
 	MaxBody int64
 }

@@ -1,0 +1,233 @@
+package web
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"net/url"
+	"slices"
+	"strconv"
+
+	"github.com/driftd/driftd/history"
+	"github.com/driftd/driftd/result"
+)
+
+// Tables beside charts hold the newest rows only; the API has the others.
+const (
+	tableWindows    = 60
+	heatTable       = 12
+	modelsIncidents = 10
+)
+
+// modelPage is what templates/model.html shows.
+type modelPage struct {
+	selection
+	choices
+	Detail      *history.ModelDetail
+	Newest      *result.Summary // of the windows shown; nil without one
+	Windows     []result.Summary
+	Total       int // windows shown in the charts
+	Count       int // as chosen
+	Choices     []int
+	Older       string
+	Latest      string // the address without `to`
+	Heat        *heatTablePage
+	Features    []featureRow
+	Incidents   []incident
+	Alerts      string
+	Annotations []Annotation
+	Data        modelData
+}
+
+// modelData is what the page's scripts draw: parallel arrays, oldest window first.
+type modelData struct {
+	Kind        string              `json:"kind"`
+	Size        int64               `json:"size_ms"`
+	Start       []int64             `json:"start_ms"`
+	Events      []uint64            `json:"events"`
+	Errors      []uint64            `json:"errors"`
+	P50         []*float64          `json:"p50"`
+	P95         []*float64          `json:"p95"`
+	P99         []*float64          `json:"p99"`
+	Reference   map[string]*float64 `json:"reference_ms"`
+	Annotations []Annotation        `json:"annotations"`
+	Heat        string              `json:"heat"`          // the address of the matrix
+	Feature     string              `json:"feature_path"`  // the address of a feature's page is this path, its name,
+	Query       string              `json:"feature_query"` // and this query, with role and window added
+}
+
+// heatTablePage is the newest part of the heat map as a table.
+type heatTablePage struct {
+	Windows []history.HeatWindow
+	Rows    []heatRow
+}
+
+type heatRow struct {
+	Feature string
+	Role    result.Role
+	URL     string
+	Cells   []heatCell
+}
+
+type heatCell struct {
+	Verdict result.Verdict
+	PSI     *float64
+	URL     string
+}
+
+// featureRow is what the newest window said of a feature.
+type featureRow struct {
+	history.FeatureState
+	URL     string
+	PSI, KS *float64
+	Missing *float64
+}
+
+func modelView() view {
+	return view{
+		template: "model.html", params: []string{"version", "segment", "size", "windows", "to"}, make: (*Server).modelPage,
+	}
+}
+
+func (s *Server) modelPage(r *http.Request, p params) (*frame, error) {
+	sel, detail, c, err := s.choose(r, p)
+	if err != nil {
+		return nil, err
+	}
+	data := modelPage{selection: sel, choices: c, Detail: detail, Count: sel.Windows, Choices: c.Windows} //nolint:exhaustruct_v5 // filled below
+	if err := s.modelWindows(r, &data); err != nil {
+		return nil, err
+	}
+	if data.Heat, err = s.heatTable(r, sel); err != nil {
+		return nil, err
+	}
+	if data.Features, err = s.featureRows(r, sel); err != nil {
+		return nil, err
+	}
+	page := history.Page{Limit: modelsIncidents, Cursor: ""}
+	data.Incidents, _, err = s.incidents(r, history.AlertsQuery{Page: page, Model: sel.Model, State: "", Incident: ""}, sel)
+	if err != nil {
+		return nil, err
+	}
+	data.Alerts = withQuery("/alerts", url.Values{"model": {sel.Model}})
+	return &frame{
+		Title: sel.Model, Section: "models", Version: "", Firing: "", Poll: "/api/v1/models/" + url.PathEscape(sel.Model), Main: data,
+	}, nil
+}
+
+// modelWindows fills in the windows' summaries and what is drawn of them.
+func (s *Server) modelWindows(r *http.Request, data *modelPage) error {
+	list, err := s.o.Reader.Windows(r.Context(), history.WindowsQuery{
+		Series: data.series(), Range: history.Range{From: 0, To: data.To}, Page: history.Page{Limit: data.selection.Windows, Cursor: ""},
+	})
+	if err != nil {
+		return err
+	}
+	n := len(list.Summaries)
+	sums := make([]result.Summary, n)
+	for i, doc := range list.Summaries {
+		if err := json.Unmarshal(doc, &sums[i]); err != nil {
+			return fmt.Errorf("reading a stored summary: %w", err)
+		}
+	}
+	d := modelData{
+		Kind: "model", Size: data.Size, Start: make([]int64, n), Events: make([]uint64, n), Errors: make([]uint64, n),
+		P50: make([]*float64, n), P95: make([]*float64, n), P99: make([]*float64, n), Reference: map[string]*float64{},
+		Annotations: []Annotation{}, Heat: "", Feature: "/models/" + url.PathEscape(data.Model) + "/features/", Query: "",
+	}
+	for i := range sums {
+		at := n - 1 - i
+		w := &sums[i]
+		d.Start[at], d.Events[at], d.Errors[at] = w.Window.Start, w.Counts.Events, w.Errors
+		d.P50[at], d.P95[at], d.P99[at] = w.Latency.Quantiles["0.5"], w.Latency.Quantiles["0.95"], w.Latency.Quantiles["0.99"]
+	}
+	if n > 0 {
+		data.Newest = &sums[0]
+		if sums[0].Latency.Reference != nil {
+			d.Reference = sums[0].Latency.Reference
+		}
+		d.Annotations = s.annotations(data.Model, sums[n-1].Window.Start, sums[0].Window.End)
+		if list.Next != "" {
+			older := data.selection
+			older.To = sums[n-1].Window.Start
+			data.Older = older.URL()
+		}
+	}
+	link := data.selection
+	link.To = 0
+	d.Query, data.Latest = link.query().Encode(), link.URL()
+	more := url.Values{"limit": {strconv.Itoa(data.selection.Windows)}}
+	d.Heat = data.API("/heat", more)
+	data.Windows, data.Total, data.Annotations, data.Data = sums[:min(n, tableWindows)], n, d.Annotations, d
+	return nil
+}
+
+func verdictOf(letter byte) result.Verdict {
+	for _, v := range []result.Verdict{result.Drift, result.Warning, result.Stable, result.Insufficient} {
+		if history.VerdictLetter(v) == letter {
+			return v
+		}
+	}
+	return ""
+}
+
+func (s *Server) heatTable(r *http.Request, sel selection) (*heatTablePage, error) {
+	heat, err := s.o.Reader.Heat(r.Context(), history.WindowsQuery{
+		Series: sel.series(), Range: history.Range{From: 0, To: sel.To}, Page: history.Page{Limit: heatTable, Cursor: ""},
+	})
+	if err != nil {
+		return nil, err
+	}
+	out := &heatTablePage{Windows: heat.Windows, Rows: make([]heatRow, len(heat.Features))}
+	for i := range heat.Features {
+		f := &heat.Features[i]
+		row := heatRow{Feature: f.Feature, Role: f.Role, URL: sel.FeatureURL(f.Feature, f.Role, 0), Cells: make([]heatCell, len(heat.Windows))}
+		for j := range heat.Windows {
+			cell := heatCell{Verdict: verdictOf(f.Verdicts[j]), PSI: nil, URL: ""}
+			if cell.Verdict != "" {
+				cell.URL = sel.FeatureURL(f.Feature, f.Role, heat.Windows[j].Window.Start)
+			}
+			if v := f.PSI[j]; v == v { //nolint:gocritic // NaN is "no number"
+				cell.PSI = &v
+			}
+			row.Cells[j] = cell
+		}
+		out.Rows[i] = row
+	}
+	return out, nil
+}
+
+// featureRows lists the features of the newest window, the worst first.
+func (s *Server) featureRows(r *http.Request, sel selection) ([]featureRow, error) {
+	list, err := s.o.Reader.Features(r.Context(), sel.series())
+	if err != nil {
+		return nil, err
+	}
+	rows := make([]featureRow, len(list))
+	for i, f := range list {
+		rows[i] = featureRow{
+			FeatureState: f, URL: sel.FeatureURL(f.Feature, f.Role, f.Window.Start),
+			PSI: f.Statistics["psi_debiased"].Value, KS: f.Statistics["ks"].Value, Missing: f.Statistics["missing_rate"].Value,
+		}
+	}
+	slices.SortStableFunc(rows, func(a, b featureRow) int {
+		if by := barHeight(b.Verdict) - barHeight(a.Verdict); by != 0 {
+			return by
+		}
+		switch x, y := value(a.PSI), value(b.PSI); {
+		case x > y:
+			return -1
+		case x < y:
+			return 1
+		}
+		return 0
+	})
+	return rows, nil
+}
+
+func value(v *float64) float64 {
+	if v == nil {
+		return -1
+	}
+	return *v
+}
