@@ -33,7 +33,8 @@ func targetFlags(fs *flag.FlagSet) *target {
 	t := &target{}
 	fs.StringVar(&t.url, "url", "", "`URL`: address of the broker, such as nats://127.0.0.1:4222")
 	fs.StringVar(&t.config, "config", "", "`FILE`: a driftd.yaml with the broker and its credentials")
-	fs.StringVar(&t.dataDir, "data-dir", "", "`DIR`: data directory of a running daemon, whose record says where the broker is (default "+defaultDataDir+")")
+	fs.StringVar(&t.dataDir, "data-dir", "",
+		"`DIR`: data directory of a running daemon, whose record says where the broker is (default "+defaultDataDir+")")
 	return t
 }
 

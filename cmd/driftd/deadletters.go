@@ -45,7 +45,10 @@ func deadLettersListCommand() command {
 		about: "Lists the pointers of refused records with their reasons.\n\n" + findBroker,
 		examples: []example{
 			{"the last 20 of the daemon on this machine", "driftd dead-letters list --limit 20"},
-			{"all that are kept, one JSON object a line, counted by reason", "driftd dead-letters list --limit 0 --json | jq -r .reason | sort | uniq -c"},
+			{
+				"all that are kept, one JSON object a line, counted by reason",
+				"driftd dead-letters list --limit 0 --json | jq -r .reason | sort | uniq -c",
+			},
 		},
 		exits: brokerExits("done, also when there are none"),
 		setup: func(fs *flag.FlagSet) action {
@@ -274,11 +277,8 @@ func writeDeadLetter(con *console, d deadLetter, record []byte, why error) error
 		verified = "not verified"
 	}
 	fmt.Fprintf(w, "sha256\t%s (%s)\n", d.SHA256, verified)
-	if err := w.Flush(); err != nil {
+	if err := w.Flush(); err != nil || why != nil { // why is reported as an error: there is no record to show
 		return err
-	}
-	if why != nil {
-		return nil // the error says why there is nothing to show
 	}
 	shown, cut := record, ""
 	if len(shown) > maxShown {

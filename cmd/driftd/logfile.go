@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 
 	"github.com/klauspost/compress/gzip"
 	"github.com/klauspost/compress/zstd"
@@ -27,11 +28,11 @@ type logFile struct {
 // openLog opens a log whose lines may have up to max bytes. An empty one is an error.
 func openLog(name string, stdin io.Reader, limit int) (*logFile, error) {
 	f := &logFile{name: name, max: limit}
-	var raw io.Reader = stdin
+	raw := stdin
 	if name == stdinName {
 		f.name = "standard input"
 	} else {
-		file, err := os.Open(name)
+		file, err := os.Open(name) //nolint:gosec // reading the file that the user names is what this is for
 		if err != nil {
 			return nil, fmt.Errorf("opening log: %w", err)
 		}
@@ -82,8 +83,8 @@ func (f *logFile) decompress(r *bufio.Reader) (io.Reader, error) {
 
 func (f *logFile) close() error {
 	var errs []error
-	for i := len(f.closers) - 1; i >= 0; i-- {
-		errs = append(errs, f.closers[i]())
+	for _, closer := range slices.Backward(f.closers) {
+		errs = append(errs, closer())
 	}
 	return errors.Join(errs...)
 }

@@ -74,7 +74,7 @@ func (p *progress) update(r *replay) {
 	p.next, p.shown = now.Add(progressEvery), true
 	n := r.events + r.labels
 	fmt.Fprintf(p.con.stderr, "\r\x1b[K%s, %s a second, %s not published", count(n, "record", "records"),
-		grouped(uint64(float64(n)/now.Sub(p.start).Seconds())), count(r.bad.total, "line", "lines"))
+		grouped(uint64(float64(n)/now.Sub(p.start).Seconds())), count(r.bad.total(), "line", "lines"))
 }
 
 // clear removes the line, so that other text can follow.

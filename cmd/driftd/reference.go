@@ -23,8 +23,14 @@ func referenceCommand() command {
 		about: `A reference is what a model's data looked like when all was well, as a rule the data it was trained on. It is frozen once,
 named, identified by the hash of its bytes, and stored in the broker; windows are compared with it.`,
 		examples: []example{
-			{"from training data: a CSV file with a header", "driftd reference create --name churn-2026-11 --model churn --from training.csv --activate"},
-			{"from a week of the serving log", "driftd reference create --name churn-week-1 --from events.ndjson.gz --start 2026-11-01 --end 2026-11-08"},
+			{
+				"from training data: a CSV file with a header",
+				"driftd reference create --name churn-2026-11 --model churn --from training.csv --activate",
+			},
+			{
+				"from a week of the serving log",
+				"driftd reference create --name churn-week-1 --from events.ndjson.gz --start 2026-11-01 --end 2026-11-08",
+			},
 			{"what there is", "driftd reference list"},
 		},
 		sub: []command{
@@ -103,7 +109,8 @@ func writeReferences(con *console, all []journal.ReferenceMeta, asJSON bool) err
 		if m.Start != 0 || m.End != 0 {
 			from, to = instant(m.Start), instant(m.End)
 		}
-		fmt.Fprintf(w, "%s\t%s\t%d\t%s\t%s\t%s\t%s\n", plainText(m.Name), orDash(m.Model), m.Rows, from, to, instant(m.Created), short(m.Fingerprint))
+		fmt.Fprintf(w, "%s\t%s\t%d\t%s\t%s\t%s\t%s\n",
+			plainText(m.Name), orDash(m.Model), m.Rows, from, to, instant(m.Created), short(m.Fingerprint))
 	}
 	return w.Flush()
 }
@@ -131,7 +138,8 @@ configuration names another one.
 			{"after a training", "driftd reference activate churn churn-2026-11"},
 		},
 		exits: []exit{
-			{exitDone, "it is in the stream"}, {exitFailed, "there is no such reference, it is another model's, or the broker failed"},
+			{exitDone, "it is in the stream"},
+			{exitFailed, "there is no such reference, it is another model's, or the broker failed"},
 			{exitUsage, "wrong usage, or no broker is known"},
 		},
 		setup: func(fs *flag.FlagSet) action {
@@ -196,9 +204,11 @@ func activate(ctx context.Context, con *console, l *link, model string, meta jou
 		return fmt.Errorf("publishing the activation: %w", err)
 	}
 	if want := l.inputStream(); ack.Stream != want {
-		return fmt.Errorf("the activation was stored in stream %s, which is not the %s that the daemon reads: give its --config", ack.Stream, want)
+		return fmt.Errorf("the activation was stored in stream %s, which is not the %s that the daemon reads: give its --config",
+			ack.Stream, want)
 	}
-	_, err = fmt.Fprintf(con.stdout, "activated %s for model %s from its next pane on (message %d of stream %s)\n", meta.Name, model, ack.Sequence, ack.Stream)
+	_, err = fmt.Fprintf(con.stdout, "activated %s for model %s from its next pane on (message %d of stream %s)\n",
+		meta.Name, model, ack.Sequence, ack.Stream)
 	return err
 }
 
@@ -217,7 +227,8 @@ next start; results that were judged against it stay as they are.
 			{"in use, but by a model that will never come back", "driftd reference delete churn-2024 --force"},
 		},
 		exits: []exit{
-			{exitDone, "deleted"}, {exitFailed, "it is in use, there is no such reference, or the broker failed"},
+			{exitDone, "deleted"},
+			{exitFailed, "it is in use, there is no such reference, or the broker failed"},
 			{exitUsage, "wrong usage, or no broker is known"},
 		},
 		setup: func(fs *flag.FlagSet) action {

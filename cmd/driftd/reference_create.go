@@ -33,12 +33,19 @@ reference is stored in the broker, or written to --out, whose bytes are the same
 
 ` + findBroker,
 		examples: []example{
-			{"training data with the model's score in the column p, used at once", "driftd reference create --name churn-2026-11 --model churn --from training.csv --map prediction=p --activate"},
+			{
+				"training data with the model's score in the column p, used at once",
+				"driftd reference create --name churn-2026-11 --model churn --from training.csv --map prediction=p --activate",
+			},
 			{"a week of the serving log", "driftd reference create --name churn-week-1 --from events.ndjson.gz --start 2026-11-01 --end 2026-11-08"},
-			{"a code that is written in digits is a category", "driftd reference create --from training.csv --kind branch=categorical --out churn.ref"},
+			{
+				"a code that is written in digits is a category",
+				"driftd reference create --from training.csv --kind branch=categorical --out churn.ref",
+			},
 		},
 		exits: []exit{
-			{exitDone, "created"}, {exitFailed, "the rows make no reference, the name is taken, or the broker failed"},
+			{exitDone, "created"},
+			{exitFailed, "the rows make no reference, the name is taken, or the broker failed"},
 			{exitUsage, "wrong usage, or the file cannot be read"},
 		},
 		setup: func(fs *flag.FlagSet) action {
@@ -142,7 +149,8 @@ func (c *create) run(ctx context.Context, con *console, args []string) error {
 		return c.report(con, ref, stats, "written to "+c.out)
 	}
 	meta, err := refs.Put(ctx, ref.Name, data, journal.ReferenceMeta{
-		Name: ref.Name, Model: ref.Model, Fingerprint: "", Rows: ref.Rows, Start: ref.Start, End: ref.End, Source: ref.Source, Size: len(data), Created: 0,
+		Name: ref.Name, Model: ref.Model, Fingerprint: "", Rows: ref.Rows,
+		Start: ref.Start, End: ref.End, Source: ref.Source, Size: len(data), Created: 0,
 	})
 	if err != nil {
 		return err

@@ -28,7 +28,9 @@ compared exactly. NAME may be a fingerprint.
 			{"as one JSON object", "driftd reference show churn-2026-11 --json"},
 		},
 		exits: []exit{
-			{exitDone, "printed"}, {exitFailed, "there is no such reference, or the broker failed"}, {exitUsage, "wrong usage, or no broker is known"},
+			{exitDone, "printed"},
+			{exitFailed, "there is no such reference, or the broker failed"},
+			{exitUsage, "wrong usage, or no broker is known"},
 		},
 		setup: func(fs *flag.FlagSet) action {
 			where := targetFlags(fs)
@@ -137,7 +139,8 @@ func writeReference(con *console, doc referenceDoc) error {
 				exact = "with other"
 			}
 		}
-		fmt.Fprintf(w, "%s\t%s\t%s\t%d\t%d\t%s\t%s\t%s\t%s\t%d\t%d\t%s\n", plainText(f.Feature), f.Role, f.Kind, f.Reference.Count, f.Reference.Missing,
+		fmt.Fprintf(w, "%s\t%s\t%s\t%d\t%d\t%s\t%s\t%s\t%s\t%d\t%d\t%s\n", plainText(f.Feature), f.Role, f.Kind,
+			f.Reference.Count, f.Reference.Missing,
 			number(f.Reference.Mean), number(f.Reference.Std), number(f.Reference.Min), number(f.Reference.Max), f.Distinct, f.Kept, exact)
 	}
 	if err := w.Flush(); err != nil {

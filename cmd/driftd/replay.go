@@ -6,9 +6,7 @@ import (
 	"flag"
 	"fmt"
 	"io"
-	"maps"
-	"slices"
-	"strings"
+	"math"
 	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
@@ -70,6 +68,7 @@ type replay struct {
 	events, labels uint64
 	models         map[string]int64 // newest event time by model, in Unix milliseconds
 	bad            badLines
+	doomed         tally  // records that were sent though driftd will refuse them, by reason
 	spans          []span // of the files so far
 }
 
@@ -93,11 +92,12 @@ func (r *replay) run(ctx context.Context, con *console, files []string) error {
 		return err
 	}
 	r.summarise(time.Since(start))
+	r.warn()
 	if err != nil {
 		return fmt.Errorf("%w (stopped: %s acknowledged, no marker published; repeating the replay counts nothing twice where "+
 			"the records have ids)", err, count(stored, "message", "messages"))
 	}
-	if r.bad.total > 0 {
+	if r.bad.total() > 0 {
 		return errors.New(r.bad.report())
 	}
 	return nil
@@ -176,7 +176,7 @@ func (r *replay) checkUsage(files []string) error {
 	switch {
 	case len(files) == 0:
 		return usageError("which log? give one or more NDJSON files, or - for standard input")
-	case r.speed < 0 || r.speed != r.speed: //nolint:gocritic // not a number is not equal to itself
+	case r.speed < 0 || math.IsNaN(r.speed) || math.IsInf(r.speed, 1):
 		return usageError("--speed %v: must be 0 (as fast as possible) or more", r.speed)
 	case r.model != "" && !event.ValidModel(r.model):
 		return usageError("--model %q: a model's name is 1 to 128 of A-Z, a-z, 0-9, '_' and '-'", r.model)
@@ -215,7 +215,8 @@ func (r *replay) prepare(ctx context.Context, con *console, files []string) (*li
 		return nil, fmt.Errorf("looking for the input stream: %w", err)
 	case r.target.config != "" && name != l.inputStream():
 		l.close()
-		return nil, fmt.Errorf("%s is taken by stream %s, but the configuration reads %s", journal.ControlSubject(partition), name, l.inputStream())
+		return nil, fmt.Errorf("%s is taken by stream %s, but the configuration reads %s",
+			journal.ControlSubject(partition), name, l.inputStream())
 	}
 	limits := &l.cfg.Limits
 	r.con, r.limit = con, int(l.nc.MaxPayload())
@@ -317,7 +318,7 @@ func (r *replay) route() (route, *event.RejectError) {
 	ev, refused := r.decoder.Event()
 	if refused != nil {
 		switch refused.Reason {
-		case event.RejectBadTime, event.RejectLimits, event.RejectOversize, event.RejectNoLabelID:
+		case event.RejectBadTime, event.RejectBareNaN, event.RejectLimits, event.RejectOversize, event.RejectNoLabelID:
 		default:
 			return route{}, refused
 		}
@@ -325,7 +326,8 @@ func (r *replay) route() (route, *event.RejectError) {
 		if unknown != nil {
 			return route{}, refused
 		}
-		return route{model: string(model), label: refused.Reason == event.RejectNoLabelID}, nil
+		r.doomed.add(refused.Reason.String())
+		return route{model: string(model), label: refused.Reason == event.RejectNoLabelID, time: 0, hasTime: false}, nil
 	}
 	model, unknown := event.ResolveModel(r.model, ev)
 	if unknown != nil {
@@ -366,7 +368,7 @@ func (r *replay) mark(ctx context.Context) error {
 	if err := r.flush(ctx); err != nil {
 		return err
 	}
-	for _, model := range slices.Sorted(maps.Keys(r.models)) {
+	for _, model := range sortedKeys(r.models) {
 		c := event.Control{Kind: event.ControlMarker, Watermark: r.models[model], Source: model, End: true}
 		if err := r.send(ctx, journal.ControlSubject(partition), c.Encode(), markerLine); err != nil {
 			return err
@@ -377,49 +379,19 @@ func (r *replay) mark(ctx context.Context) error {
 
 func (r *replay) summarise(took time.Duration) {
 	n := r.events + r.labels
-	fmt.Fprintf(r.con.stdout, "published %s and %s of %s in %.1f s (%s a second), %s not published\n",
-		count(r.events, "event", "events"), count(r.labels, "label", "labels"), count(len(r.models), "model", "models"), took.Seconds(),
-		grouped(uint64(float64(n)/max(took.Seconds(), 1e-3))), count(r.bad.total, "line", "lines"))
+	fmt.Fprintf(r.con.stdout, "published %s and %s of %s in %v (%s a second), %s not published\n",
+		count(r.events, "event", "events"), count(r.labels, "label", "labels"), count(len(r.models), "model", "models"),
+		took.Round(time.Millisecond), grouped(uint64(float64(n)/max(took.Seconds(), 1e-3))), count(r.bad.total(), "line", "lines"))
 }
 
-// badLine is a line that could not be published.
-type badLine struct {
-	file   string
-	line   int
-	detail string
-}
-
-// badLines counts them all and keeps the first.
-type badLines struct {
-	total   uint64
-	first   []badLine
-	reasons map[string]uint64
-}
-
-const maxBadLines = 20
-
-func (b *badLines) add(l badLine, reason string) {
-	b.total++
-	if b.reasons == nil {
-		b.reasons = map[string]uint64{}
-	}
-	b.reasons[reason]++
-	if len(b.first) < maxBadLines {
-		b.first = append(b.first, l)
-	}
-}
-
-func (b *badLines) report() string {
-	var s strings.Builder
-	s.WriteString(count(b.total, "line was", "lines were") + " not published:")
-	for _, l := range b.first {
-		fmt.Fprintf(&s, "\n  %s:%d: %s", l.file, l.line, plainText(l.detail))
-	}
-	if more := b.total - uint64(len(b.first)); more > 0 {
-		fmt.Fprintf(&s, "\n  … and %s more, by reason:", grouped(more))
-		for _, reason := range slices.Sorted(maps.Keys(b.reasons)) {
-			fmt.Fprintf(&s, " %s %s", reason, grouped(b.reasons[reason]))
+// warn says what was published in vain.
+func (r *replay) warn() {
+	if n := r.doomed.total(); n > 0 {
+		become := "it becomes a dead letter"
+		if n > 1 {
+			become = "they become dead letters"
 		}
+		fmt.Fprintf(r.con.stderr, "warning: %s published that cannot be counted (%s): %s, see `driftd dead-letters list`\n",
+			count(n, "record was", "records were"), r.doomed, become)
 	}
-	return s.String()
 }

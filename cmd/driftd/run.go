@@ -44,7 +44,8 @@ the old one stays where the new one has mistakes.`,
 		setup: func(fs *flag.FlagSet) action {
 			var f runFlags
 			fs.StringVar(&f.config, "config", "", "`FILE`: the configuration; without it every setting has its default")
-			fs.StringVar(&f.dataDir, "data-dir", "", "`DIR`: where broker, store and record of addresses are kept, instead of data_dir (default "+defaultDataDir+")")
+			fs.StringVar(&f.dataDir, "data-dir", "",
+				"`DIR`: where broker, store and record of addresses are kept, instead of data_dir (default "+defaultDataDir+")")
 			fs.StringVar(&f.listen, "listen", "", "`HOST:PORT`: where the HTTP API listens, instead of web.listen (default 127.0.0.1:8790)")
 			fs.StringVar(&f.logLevel, "log-level", "", "`LEVEL`: the least severe to log: debug, info, warn or error (default info)")
 			fs.StringVar(&f.logFormat, "log-format", "", "`FORMAT`: of the log, text or json (default text)")
@@ -64,7 +65,9 @@ func runDaemon(ctx context.Context, con *console, f runFlags) error {
 		return err
 	}
 	log := newLogger(con.stderr, cfg.Log)
-	a, err := app.New(ctx, app.Options{Config: cfg, ConfigPath: f.config, Logger: log, Version: thisBuild().Version, Stdout: con.stdout})
+	a, err := app.New(ctx, app.Options{
+		Config: cfg, ConfigPath: f.config, Override: f.override, Logger: log, Version: thisBuild().Version, Stdout: con.stdout,
+	})
 	if err != nil {
 		return err
 	}
@@ -110,6 +113,15 @@ func (f *runFlags) resolve() (*config.Config, error) {
 			return nil, err
 		}
 	}
+	f.override(cfg)
+	if err := cfg.Validate(); err != nil { // the file was valid: it is the flags
+		return nil, usageError("the flags do not fit: %w", err)
+	}
+	return cfg, nil
+}
+
+// override puts the flags over a configuration.
+func (f *runFlags) override(cfg *config.Config) {
 	for _, o := range []struct {
 		flag    string
 		setting *string
@@ -120,10 +132,6 @@ func (f *runFlags) resolve() (*config.Config, error) {
 			*o.setting = o.flag
 		}
 	}
-	if err := cfg.Validate(); err != nil { // the file was valid: it is the flags
-		return nil, usageError("the flags do not fit: %w", err)
-	}
-	return cfg, nil
 }
 
 // newLogger returns a logger for a valid configuration.

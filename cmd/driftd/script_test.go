@@ -74,22 +74,21 @@ func cmdExits(ts *testscript.TestScript, neg bool, args []string) {
 
 // cmdBroker starts an embedded broker with driftd's streams, as a running daemon would have left it:
 //
-//	broker DIR
+//	broker [--bare] DIR
 //
-// $URL is its address with its token, and DIR holds the record of it.
+// $URL is its address with its token, and DIR holds the record of it. A bare one has no streams.
 func cmdBroker(ts *testscript.TestScript, neg bool, args []string) {
-	if neg || len(args) != 1 {
-		ts.Fatalf("usage: broker DIR")
+	if neg || len(args) < 1 || len(args) > 2 || len(args) == 2 && args[0] != "--bare" {
+		ts.Fatalf("usage: broker [--bare] DIR")
 	}
-	dir := ts.MkAbs(args[0])
-	address, shutdown, err := startBroker(dir)
+	address, shutdown, err := startBroker(ts.MkAbs(args[len(args)-1]), len(args) == 2)
 	ts.Check(err)
 	ts.Defer(shutdown)
 	ts.Setenv("URL", address)
 }
 
 // startBroker starts a broker with driftd's streams, and records it in a data directory.
-func startBroker(dir string) (address string, shutdown func(), err error) {
+func startBroker(dir string, bare bool) (address string, shutdown func(), err error) {
 	e, err := broker.StartEmbedded(broker.EmbeddedOptions{StoreDir: filepath.Join(dir, "jetstream"), Port: -1})
 	if err != nil {
 		return "", nil, err
@@ -97,7 +96,7 @@ func startBroker(dir string) (address string, shutdown func(), err error) {
 	record := broker.Runtime{URL: e.URL(), Token: e.Token(), WebURL: "", PID: os.Getpid()}
 	address = strings.Replace(e.URL(), "://", "://"+e.Token()+"@", 1)
 	err = broker.WriteRuntime(dir, record)
-	if err == nil {
+	if err == nil && !bare {
 		err = withJetStream(address, func(ctx context.Context, _ *nats.Conn, js jetstream.JetStream) error {
 			return journal.EnsureStreams(ctx, js, journal.Layout{}.Fit(e.StoreLimit()))
 		})

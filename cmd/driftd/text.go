@@ -6,6 +6,7 @@ import (
 	"io"
 	"maps"
 	"slices"
+	"strconv"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -36,7 +37,7 @@ func count[N int | uint64](n N, one, many string) string {
 
 // grouped writes a number with a comma every three digits.
 func grouped(n uint64) string {
-	s := fmt.Sprint(n)
+	s := strconv.FormatUint(n, 10)
 	for i := len(s) - 3; i > 0; i -= 3 {
 		s = s[:i] + "," + s[i:]
 	}
