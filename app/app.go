@@ -229,7 +229,7 @@ func (a *App) openWeb(ctx context.Context) error {
 	c := a.config.Web
 	server, err := web.New(web.Options{
 		Reader: a.store, Publish: a.publish, Health: a.health, Reload: a.Reload, Registry: registry, Logger: a.log,
-		WebConfigFile: c.ConfigFile, Listen: c.Listen, AllowedHosts: c.AllowedHosts, Version: a.o.Version, MaxBody: 0,
+		WebConfigFile: c.ConfigFile, Listen: c.Listen, AllowedHosts: c.AllowedHosts, Version: a.o.Version, Annotations: a.annotations, MaxBody: 0,
 	})
 	if err != nil {
 		return err
