@@ -40,13 +40,22 @@ func newNDJSON(in *bufio.Reader, mapping map[string]string) (*ndjsonSource, erro
 func (s *ndjsonSource) line() int { return s.at }
 
 func (s *ndjsonSource) next() (*event.Event, error) {
+	line, err := s.nextLine()
+	if err != nil {
+		return nil, err
+	}
+	return s.row(line)
+}
+
+// nextLine returns the next line that is not blank, valid until the next call.
+func (s *ndjsonSource) nextLine() ([]byte, error) {
 	for {
 		line, err := s.read()
 		if err != nil {
 			return nil, err
 		}
 		if line = bytes.TrimSpace(line); len(line) > 0 {
-			return s.row(line)
+			return line, nil
 		}
 	}
 }
@@ -77,7 +86,7 @@ func (s *ndjsonSource) row(line []byte) (*event.Event, error) {
 	e, rejected := s.decode(line)
 	if rejected == nil && (len(e.Features) > 0 || (e.UnknownKeys == 0 && len(s.mapping) == 0)) {
 		if len(s.mapping) > 0 {
-			return nil, errors.New("the line is an event with `features`; columns are mapped in flat rows only, remove the mapping")
+			return nil, errMappedEvent
 		}
 		return e, nil
 	}
@@ -87,6 +96,20 @@ func (s *ndjsonSource) row(line []byte) (*event.Event, error) {
 	}
 	return flat, err
 }
+
+// isEvent reports whether a file that starts with this line holds events: one with `features`, or one of the event format's keys only
+// that says whose it is or when it was. A line that cannot be read is none.
+func (s *ndjsonSource) isEvent(line []byte) bool {
+	e, rejected := s.decode(line)
+	if rejected != nil {
+		wrapped, err := s.wrap(line)
+		return errors.Is(err, errEvent) && wrapped == nil
+	}
+	named := len(e.Model) > 0 || len(e.ID) > 0 || e.HasTime
+	return len(e.Features) > 0 || (e.UnknownKeys == 0 && len(s.mapping) == 0 && named && (e.IsLabel || len(e.Prediction) > 0))
+}
+
+var errMappedEvent = errors.New("the line is an event with `features`; columns are mapped in flat rows only, remove the mapping")
 
 // errEvent says that what was read as a flat row is an event.
 var errEvent = errors.New("an event whose `features` cannot be read")
@@ -108,14 +131,11 @@ func (s *ndjsonSource) decode(line []byte) (*event.Event, *event.RejectError) {
 	return e, nil
 }
 
-// flat decodes a flat row. Wrapped into a `features` object it is read by the one strict decoder that events are read by.
+// flat decodes a flat row.
 func (s *ndjsonSource) flat(line []byte) (*event.Event, error) {
-	const head = `{"features":`
-	s.wrapped = append(append(append(s.wrapped[:0], head...), line...), '}')
-	wrapped, rejected := s.decode(s.wrapped)
-	if rejected != nil {
-		rejected.Offset = max(0, rejected.Offset-len(head))
-		return nil, rejected
+	wrapped, err := s.wrap(line)
+	if err != nil {
+		return nil, err
 	}
 	e := &s.ev
 	*e = event.Event{
@@ -123,15 +143,30 @@ func (s *ndjsonSource) flat(line []byte) (*event.Event, error) {
 	}
 	for i := range wrapped.Features {
 		f := &wrapped.Features[i]
-		if bytes.HasPrefix(f.Name, []byte("features.")) {
-			return nil, errEvent
-		}
 		role := roleOf(column(f.Name), s.byColumn, s.mapping)
 		if err := assign(e, role, f.Name, f.Value); err != nil {
 			return nil, fmt.Errorf("column %q: %w", f.Name, err)
 		}
 	}
 	return e, nil
+}
+
+// wrap decodes the columns of a flat row as features: inside of a `features` object it is read by the one strict decoder that
+// events are read by.
+func (s *ndjsonSource) wrap(line []byte) (*event.Event, error) {
+	const head = `{"features":`
+	s.wrapped = append(append(append(s.wrapped[:0], head...), line...), '}')
+	wrapped, rejected := s.decode(s.wrapped)
+	if rejected != nil {
+		rejected.Offset = max(0, rejected.Offset-len(head))
+		return nil, rejected
+	}
+	for i := range wrapped.Features {
+		if bytes.HasPrefix(wrapped.Features[i].Name, []byte("features.")) {
+			return nil, errEvent
+		}
+	}
+	return wrapped, nil
 }
 
 // column returns the name of a column as roles know it: the scores of a prediction object are `prediction.scores.<class>`.

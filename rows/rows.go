@@ -1,5 +1,6 @@
-// Package rows reads tables of predictions and features from files: CSV with a header, and NDJSON of flat rows or of events;
-// plain or gzip, known by its first bytes. It turns every row into an event.Event. It belongs to the shell: it opens files.
+// Package rows reads tables of predictions and features from files: CSV with a header, NDJSON of flat rows or of events, plain
+// or packed with gzip or zstd, and Parquet, each known by its first bytes. A Reader turns every row into an event.Event; a
+// Table gives the columns, each on its own. It belongs to the shell: it opens files.
 package rows
 
 import (
@@ -13,6 +14,8 @@ import (
 	"os"
 	"slices"
 	"strings"
+
+	"github.com/klauspost/compress/zstd"
 
 	"github.com/driftd/driftd/event"
 )
@@ -64,6 +67,9 @@ func Open(path string, o Options) (*Reader, error) {
 	f, err := os.Open(path)
 	if err != nil {
 		return nil, fmt.Errorf("opening rows: %w", err)
+	}
+	if isParquet(f) {
+		return openParquetRows(f, path, o)
 	}
 	r, err := NewReader(f, path, o)
 	if err != nil {
@@ -128,24 +134,44 @@ func (r *Reader) Close() error {
 	return nil
 }
 
-func (r *Reader) fail(line int, err error) error {
-	if errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, gzip.ErrChecksum) {
-		err = fmt.Errorf("the gzip data is cut off or damaged; fetch or write the file again: %w", err)
+func (r *Reader) fail(line int, err error) error { return located(r.path, line, err) }
+
+// located says where an error is, and what to do where the compression is to blame.
+func located(path string, line int, err error) error {
+	for _, damage := range []error{
+		io.ErrUnexpectedEOF, gzip.ErrChecksum, gzip.ErrHeader, zstd.ErrCRCMismatch, zstd.ErrMagicMismatch, zstd.ErrWindowSizeExceeded,
+		zstd.ErrReservedBlockType, zstd.ErrCompressedSizeTooBig, zstd.ErrFrameSizeExceeded, zstd.ErrFrameSizeMismatch,
+	} {
+		if errors.Is(err, damage) {
+			err = fmt.Errorf("the compressed data is cut off or damaged; fetch or write the file again: %w", err)
+			break
+		}
 	}
-	return &Error{Path: r.path, Line: line, Err: err}
+	return &Error{Path: path, Line: line, Err: err}
 }
 
 const bufferSize = 64 << 10
 
-// uncompressed returns the text of in, which may be gzip, without a byte order mark.
+// uncompressed returns the text of in, which may be gzip or zstd, without a byte order mark.
 func uncompressed(in io.Reader) (*bufio.Reader, error) {
 	text := bufio.NewReaderSize(in, bufferSize)
-	if head, _ := text.Peek(2); bytes.Equal(head, []byte{0x1f, 0x8b}) {
+	head, _ := text.Peek(4)
+	switch {
+	case bytes.HasPrefix(head, []byte{0x1f, 0x8b}):
 		z, err := gzip.NewReader(text)
 		if err != nil {
 			return nil, fmt.Errorf("reading gzip: %w", err)
 		}
 		text = bufio.NewReaderSize(z, bufferSize)
+	case bytes.Equal(head, []byte{0x28, 0xb5, 0x2f, 0xfd}):
+		z, err := zstd.NewReader(text, zstd.WithDecoderConcurrency(1), zstd.WithDecoderLowmem(true)) // no goroutines: nothing to close
+		if err != nil {
+			return nil, fmt.Errorf("reading zstd: %w", err)
+		}
+		text = bufio.NewReaderSize(z, bufferSize)
+	}
+	if head, _ := text.Peek(4); string(head) == parquetMagic {
+		return nil, errors.New("the file is Parquet, compressed as a whole or not readable at random; unpack it (Parquet compresses itself)")
 	}
 	if head, _ := text.Peek(3); string(head) == "\xef\xbb\xbf" {
 		_, _ = text.Discard(3) // cannot fail: they were just peeked
@@ -162,7 +188,10 @@ const (
 )
 
 func format(name string, text *bufio.Reader) fileFormat {
-	name = strings.TrimSuffix(strings.ToLower(name), ".gz")
+	name = strings.ToLower(name)
+	for _, packed := range []string{".gz", ".zst", ".zstd"} {
+		name = strings.TrimSuffix(name, packed)
+	}
 	switch {
 	case strings.HasSuffix(name, ".csv"):
 		return formatCSV

@@ -1,0 +1,543 @@
+package rows
+
+import (
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"math"
+	"math/big"
+	"os"
+	"slices"
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	"github.com/parquet-go/parquet-go"
+	pqformat "github.com/parquet-go/parquet-go/format"
+
+	"github.com/driftd/driftd/event"
+)
+
+const parquetMagic = "PAR1"
+
+// isParquet reports whether the file starts as Parquet does. It does not move the position.
+func isParquet(f io.ReaderAt) bool {
+	var head [len(parquetMagic)]byte
+	n, _ := f.ReadAt(head[:], 0)
+	return n == len(head) && string(head[:]) == parquetMagic
+}
+
+// parquetFile is an open Parquet file with flat columns: groups are flattened with '.', lists and maps are no values.
+type parquetFile struct {
+	file   *parquet.File
+	leaves []parquetLeaf
+	groups []parquet.RowGroup
+}
+
+// parquetLeaf is one column of the file.
+type parquetLeaf struct {
+	name     string
+	index    int
+	kind     parquet.Kind
+	maxDef   byte
+	repeated bool
+	unsigned bool
+	scale    float64 // what stored integers are multiplied by: decimals, and times, which become milliseconds; 0: nothing
+}
+
+var errParquet = errors.New("not readable as Parquet; it may be cut off or damaged: fetch or write the file again")
+
+// guard turns a panic of the library, which damaged files can cause, into an error.
+func guard(err *error) {
+	if p := recover(); p != nil {
+		*err = fmt.Errorf("%w (%v)", errParquet, p)
+	}
+}
+
+func openParquet(f *os.File) (p *parquetFile, err error) {
+	defer guard(&err)
+	info, err := f.Stat()
+	if err != nil {
+		return nil, err //nolint:wrapcheck // the caller says which file
+	}
+	file, err := parquet.OpenFile(f, info.Size(), parquet.SkipPageIndex(true), parquet.SkipBloomFilters(true), parquet.ReadBufferSize(bufferSize))
+	if err != nil {
+		return nil, fmt.Errorf("%w (%w)", errParquet, err)
+	}
+	p = &parquetFile{file: file, leaves: nil, groups: file.RowGroups()}
+	p.walk(file.Root(), nil, false)
+	slices.SortFunc(p.leaves, func(a, b parquetLeaf) int { return a.index - b.index })
+	seen := map[string]bool{}
+	for _, l := range p.leaves {
+		switch {
+		case seen[l.name]:
+			return nil, fmt.Errorf("the column %q is there twice; rename one", l.name)
+		case !utf8.ValidString(l.name):
+			return nil, fmt.Errorf("column %q: %w", l.name, errNotUTF8)
+		}
+		seen[l.name] = true
+	}
+	return p, nil
+}
+
+// walk finds the leaves. What lies in a list or a map is one column, named as that is.
+func (p *parquetFile) walk(c *parquet.Column, path []string, repeated bool) {
+	for _, child := range c.Columns() {
+		name, deeper := append(slices.Clone(path), child.Name()), repeated || child.Repeated() || isList(child)
+		if repeated {
+			name = path
+		}
+		if !child.Leaf() {
+			p.walk(child, name, deeper)
+			continue
+		}
+		if deeper && slices.ContainsFunc(p.leaves, func(l parquetLeaf) bool { return l.name == strings.Join(name, ".") }) {
+			continue // a further leaf of the same list
+		}
+		p.leaves = append(p.leaves, newLeaf(child, strings.Join(name, "."), deeper))
+	}
+}
+
+func isList(c *parquet.Column) bool {
+	t := c.Type()
+	if t == nil || c.Leaf() {
+		return false
+	}
+	l := t.LogicalType()
+	if l == nil {
+		return false
+	}
+	switch l.Value.(type) {
+	case *pqformat.ListType, *pqformat.MapType:
+		return true
+	}
+	return false
+}
+
+func newLeaf(c *parquet.Column, name string, repeated bool) parquetLeaf {
+	t := c.Type()
+	l := parquetLeaf{
+		name: name, index: c.Index(), kind: t.Kind(), maxDef: byte(c.MaxDefinitionLevel()), repeated: repeated,
+		unsigned: false, scale: 0,
+	}
+	lt := t.LogicalType()
+	if lt == nil {
+		return l
+	}
+	switch lt := lt.Value.(type) {
+	case *pqformat.IntType:
+		l.unsigned = !lt.IsSigned
+	case *pqformat.DecimalType:
+		l.scale = math.Pow10(-int(lt.Scale))
+	case *pqformat.DateType:
+		l.scale = float64(24 * time.Hour / time.Millisecond)
+	case *pqformat.TimestampType:
+		if lt.Unit.Value != nil {
+			l.scale = float64(lt.Unit.Value.Duration()) / float64(time.Millisecond)
+		}
+	}
+	return l
+}
+
+// parquetCursor reads one column page by page.
+type parquetCursor struct {
+	leaf    *parquetLeaf
+	groups  []parquet.RowGroup
+	pages   parquet.Pages
+	page    parquet.Page
+	left    int64 // rows of the current group that no page has given yet
+	numbers []float64
+	texts   [][]byte
+	dict    parquet.Dictionary // of which dictNumbers or dictTexts are the values
+	dictNum []float64
+	dictTxt [][]byte
+}
+
+// parquetValues is what one page holds. defs, where not nil, says for each row whether it has a value: that is so where it equals
+// maxDef. One of numbers, texts and bools holds the values, or none where the column has no values that a feature can take.
+type parquetValues struct {
+	rows    int
+	defs    []byte
+	maxDef  byte
+	numbers []float64
+	texts   [][]byte
+	isText  bool
+	isBool  bool
+	invalid bool
+}
+
+// next returns the values of the next page, valid until the next call, or io.EOF.
+func (c *parquetCursor) next() (v parquetValues, err error) {
+	defer guard(&err)
+	if c.page != nil {
+		parquet.Release(c.page)
+		c.page = nil
+	}
+	for {
+		if c.pages == nil {
+			if len(c.groups) == 0 {
+				return v, io.EOF
+			}
+			group := c.groups[0]
+			c.groups = c.groups[1:]
+			c.left = group.NumRows()
+			if c.leaf.repeated {
+				return parquetValues{rows: int(c.left), invalid: true}, nil
+			}
+			c.pages = group.ColumnChunks()[c.leaf.index].Pages()
+			c.dict = nil
+		}
+		page, err := c.pages.ReadPage()
+		switch {
+		case errors.Is(err, io.EOF):
+			if e := c.pages.Close(); e != nil {
+				return v, fmt.Errorf("%w (%w)", errParquet, e)
+			}
+			c.pages = nil
+			if c.left != 0 {
+				return v, fmt.Errorf("%w (%d rows are missing)", errParquet, c.left)
+			}
+			continue
+		case err != nil:
+			return v, fmt.Errorf("%w (%w)", errParquet, err)
+		}
+		c.page = page
+		c.left -= page.NumRows()
+		return c.values(page)
+	}
+}
+
+func (c *parquetCursor) close() {
+	if c.page != nil {
+		parquet.Release(c.page)
+	}
+	if c.pages != nil {
+		_ = c.pages.Close() // it was only read
+	}
+}
+
+// values converts a page.
+func (c *parquetCursor) values(page parquet.Page) (parquetValues, error) {
+	v := parquetValues{rows: int(page.NumRows()), maxDef: c.leaf.maxDef, isBool: c.leaf.kind == parquet.Boolean}
+	if c.leaf.maxDef > 0 {
+		v.defs = page.DefinitionLevels()
+		if len(v.defs) != v.rows {
+			return v, fmt.Errorf("%w (%d levels for %d rows)", errParquet, len(v.defs), v.rows)
+		}
+	}
+	if dict := page.Dictionary(); dict != nil {
+		if c.dict != dict {
+			c.dict = dict
+			var err error
+			if c.dictNum, c.dictTxt, err = c.convert(dict.Page(), c.dictNum[:0], c.dictTxt[:0], true); err != nil {
+				return v, err
+			}
+		}
+		c.numbers, c.texts = c.numbers[:0], c.texts[:0]
+		data := page.Data()
+		indexes := data.Int32()
+		v.isText = c.isText()
+		for _, i := range indexes {
+			switch {
+			case i < 0 || int(i) >= max(len(c.dictNum), len(c.dictTxt)):
+				return v, fmt.Errorf("%w (a value beyond the dictionary)", errParquet)
+			case v.isText:
+				c.texts = append(c.texts, c.dictTxt[i])
+			default:
+				c.numbers = append(c.numbers, c.dictNum[i])
+			}
+		}
+	} else {
+		var err error
+		if c.numbers, c.texts, err = c.convert(page, c.numbers[:0], c.texts[:0], false); err != nil {
+			return v, err
+		}
+		v.isText = c.isText()
+	}
+	v.numbers, v.texts = c.numbers, c.texts
+	present := v.rows
+	if v.defs != nil {
+		present = 0
+		for _, d := range v.defs {
+			if d == v.maxDef {
+				present++
+			}
+		}
+	}
+	if got := max(len(v.numbers), len(v.texts)); got != present {
+		return v, fmt.Errorf("%w (%d values for %d rows)", errParquet, got, present)
+	}
+	return v, nil
+}
+
+func (c *parquetCursor) isText() bool {
+	return c.leaf.scale == 0 && (c.leaf.kind == parquet.ByteArray || c.leaf.kind == parquet.FixedLenByteArray)
+}
+
+// convert appends the values of a page that is no dictionary's index. With keep, texts are copied.
+func (c *parquetCursor) convert(page parquet.Page, numbers []float64, texts [][]byte, keep bool) ([]float64, [][]byte, error) {
+	values := page.Data()
+	data := &values
+	scaled := func(x float64) float64 {
+		if c.leaf.scale != 0 {
+			return x * c.leaf.scale
+		}
+		return x
+	}
+	switch c.leaf.kind {
+	case parquet.Boolean:
+		bits := data.Boolean()
+		for i := range int(page.NumValues() - page.NumNulls()) {
+			if i/8 >= len(bits) {
+				return nil, nil, fmt.Errorf("%w (too few booleans)", errParquet)
+			}
+			numbers = append(numbers, float64(bits[i/8]>>(i%8)&1))
+		}
+	case parquet.Int32:
+		for _, x := range data.Int32() {
+			if c.leaf.unsigned {
+				numbers = append(numbers, float64(uint32(x)))
+				continue
+			}
+			numbers = append(numbers, scaled(float64(x)))
+		}
+	case parquet.Int64:
+		for _, x := range data.Int64() {
+			if c.leaf.unsigned {
+				numbers = append(numbers, float64(uint64(x)))
+				continue
+			}
+			numbers = append(numbers, scaled(float64(x)))
+		}
+	case parquet.Int96: // an old form of timestamps: nanoseconds of a Julian day
+		for _, x := range data.Int96() {
+			day, ns := int64(x[2])-2440588, int64(x[1])<<32|int64(x[0])
+			numbers = append(numbers, float64(day*86_400_000+ns/1_000_000))
+		}
+	case parquet.Float:
+		for _, x := range data.Float() {
+			numbers = append(numbers, float64(x))
+		}
+	case parquet.Double:
+		numbers = append(numbers, data.Double()...)
+	case parquet.ByteArray:
+		bytes, offsets := data.ByteArray()
+		for i := 1; i < len(offsets); i++ {
+			numbers, texts = c.appendBytes(numbers, texts, bytes[offsets[i-1]:offsets[i]], keep)
+		}
+	case parquet.FixedLenByteArray:
+		bytes, size := data.FixedLenByteArray()
+		for ; size > 0 && len(bytes) >= size; bytes = bytes[size:] {
+			if c.isText() {
+				texts = append(texts, hex.AppendEncode(nil, bytes[:size]))
+				continue
+			}
+			numbers, texts = c.appendBytes(numbers, texts, bytes[:size], keep)
+		}
+	}
+	return numbers, texts, nil
+}
+
+// appendBytes appends a text, or a decimal written as a big-endian integer.
+func (c *parquetCursor) appendBytes(numbers []float64, texts [][]byte, b []byte, keep bool) ([]float64, [][]byte) {
+	if c.isText() {
+		if keep {
+			b = slices.Clone(b)
+		}
+		return numbers, append(texts, b)
+	}
+	n := new(big.Int).SetBytes(b)
+	if len(b) > 0 && b[0]&0x80 != 0 {
+		n.Sub(n, new(big.Int).Lsh(big.NewInt(1), uint(8*len(b))))
+	}
+	x, _ := new(big.Float).SetInt(n).Float64()
+	return append(numbers, x*c.leaf.scale), texts
+}
+
+// value returns value k of those that are there.
+func (v *parquetValues) value(k int) event.Value {
+	switch {
+	case v.isText:
+		if !utf8.Valid(v.texts[k]) {
+			return event.Value{Kind: event.ValueInvalid, Num: 0, Str: nil}
+		}
+		return event.Value{Kind: event.ValueString, Num: 0, Str: v.texts[k]}
+	case v.isBool && v.numbers[k] != 0:
+		return event.Value{Kind: event.ValueBool, Num: 1, Str: []byte("true")}
+	case v.isBool:
+		return event.Value{Kind: event.ValueBool, Num: 0, Str: []byte("false")}
+	}
+	return event.Value{Kind: event.ValueNumber, Num: v.numbers[k], Str: nil}
+}
+
+// visit gives the values to a Visitor, runs of numbers at once.
+func (v *parquetValues) visit(to Visitor) {
+	if v.invalid {
+		for range v.rows {
+			to.Value(event.Value{Kind: event.ValueInvalid, Num: 0, Str: nil})
+		}
+		return
+	}
+	k := 0
+	for i := 0; i < v.rows; {
+		j := i
+		for j < v.rows && (v.defs == nil || v.defs[j] == v.maxDef) {
+			if v.defs == nil {
+				j = v.rows
+				break
+			}
+			j++
+		}
+		if j > i && !v.isText && !v.isBool {
+			to.Numbers(v.numbers[k : k+j-i])
+		} else {
+			for m := range j - i {
+				to.Value(v.value(k + m))
+			}
+		}
+		k += j - i
+		i = j
+		for j < v.rows && v.defs[j] != v.maxDef {
+			j++
+		}
+		if j > i {
+			to.Nulls(j - i)
+		}
+		i = j
+	}
+}
+
+// read gives all values of a column to to.
+func (p *parquetFile) read(i int, to Visitor, stop func() error) error {
+	c := &parquetCursor{leaf: &p.leaves[i], groups: p.groups}
+	defer c.close()
+	for {
+		if err := stop(); err != nil {
+			return err
+		}
+		v, err := c.next()
+		if errors.Is(err, io.EOF) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		v.visit(to)
+	}
+}
+
+func (p *parquetFile) names() []string {
+	names := make([]string, len(p.leaves))
+	for i, l := range p.leaves {
+		names[i] = l.name
+	}
+	return names
+}
+
+func (p *parquetFile) check(mapping map[string]string) error {
+	seen := map[string]bool{}
+	for _, name := range p.names() {
+		seen[name] = true
+	}
+	return checkMapped(mapping, seen, p.names())
+}
+
+func openParquetTable(f *os.File, path string, mapping map[string]string) (*Table, error) {
+	p, err := openParquet(f)
+	if err == nil {
+		err = p.check(mapping)
+	}
+	if err != nil {
+		return nil, errors.Join(located(path, 0, err), f.Close())
+	}
+	t := &Table{path: path, rows: uint64(p.file.NumRows()), labels: 0, columns: nil, source: p, close: f.Close}
+	byColumn := inverse(mapping)
+	for _, l := range p.leaves {
+		t.columns = append(t.columns, newColumn(l.name, roleOf(l.name, byColumn, mapping), byColumn))
+	}
+	return t, nil
+}
+
+// parquetSource reads Parquet row by row: one page of every column at a time.
+type parquetSource struct {
+	cursors []*parquetCursor
+	pages   []parquetValues
+	row     []int // the next row of the page
+	value   []int // the next value of the page
+	roles   []string
+	names   [][]byte
+	at      int
+	texts   []byte
+	ev      event.Event
+}
+
+func openParquetRows(f *os.File, path string, o Options) (*Reader, error) {
+	r := &Reader{path: path, file: f, source: nil, err: nil}
+	p, err := openParquet(f)
+	if err == nil {
+		err = errors.Join(checkRoles(o.Map), p.check(o.Map))
+	}
+	if err != nil {
+		return nil, errors.Join(r.fail(0, err), f.Close())
+	}
+	s := &parquetSource{}
+	byColumn := inverse(o.Map)
+	for i := range p.leaves {
+		l := &p.leaves[i]
+		s.cursors = append(s.cursors, &parquetCursor{leaf: l, groups: p.groups})
+		s.roles = append(s.roles, roleOf(l.name, byColumn, o.Map))
+		s.names = append(s.names, []byte(l.name))
+	}
+	s.pages = make([]parquetValues, len(p.leaves))
+	s.row, s.value = make([]int, len(p.leaves)), make([]int, len(p.leaves))
+	r.source = s
+	return r, nil
+}
+
+// line returns 0: Parquet has no lines. Errors name the row where it matters.
+func (s *parquetSource) line() int { return 0 }
+
+func (s *parquetSource) next() (*event.Event, error) {
+	s.at++
+	s.texts = s.texts[:0]
+	e := &s.ev
+	*e = event.Event{Prediction: e.Prediction[:0], Features: e.Features[:0], Segments: e.Segments[:0]}
+	if len(s.cursors) == 0 {
+		return nil, io.EOF
+	}
+	for i, c := range s.cursors {
+		for s.row[i] == s.pages[i].rows {
+			v, err := c.next()
+			if errors.Is(err, io.EOF) && i == 0 {
+				return nil, io.EOF
+			}
+			if errors.Is(err, io.EOF) {
+				err = fmt.Errorf("%w (column %q is shorter than others)", errParquet, s.names[i])
+			}
+			if err != nil {
+				return nil, fmt.Errorf("row %d, column %q: %w", s.at, s.names[i], err)
+			}
+			s.pages[i], s.row[i], s.value[i] = v, 0, 0
+		}
+		page := &s.pages[i]
+		v := event.Value{Kind: event.ValueNull, Num: 0, Str: nil}
+		switch {
+		case page.invalid:
+			v.Kind = event.ValueInvalid
+		case page.defs == nil || page.defs[s.row[i]] == page.maxDef:
+			v = page.value(s.value[i])
+			s.value[i]++
+		}
+		s.row[i]++
+		if v.Kind == event.ValueNumber && s.roles[i] != "" { // an id or a label is what the number reads as
+			from := len(s.texts)
+			s.texts = event.AppendShortest(s.texts, v.Num)
+			v.Str = s.texts[from:]
+		}
+		if err := assign(e, s.roles[i], s.names[i], v); err != nil {
+			return nil, fmt.Errorf("row %d, column %q: %w", s.at, s.names[i], err)
+		}
+	}
+	return e, nil
+}
