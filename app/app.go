@@ -39,9 +39,11 @@ const stopTimeout = 15 * time.Second
 type Options struct {
 	Config     *config.Config
 	ConfigPath string // read again by Reload; empty: there is none
-	Logger     *slog.Logger
-	Version    string
-	Stdout     io.Writer // for the lines that tell a person where the daemon is; nil: none
+	// Override puts the settings of the command line over a configuration that Reload has read; nil: there are none.
+	Override func(*config.Config)
+	Logger   *slog.Logger
+	Version  string
+	Stdout   io.Writer // for the lines that tell a person where the daemon is; nil: none
 }
 
 // App is a running driftd.
@@ -86,7 +88,7 @@ func New(ctx context.Context, o Options) (_ *App, err error) {
 		name string
 		do   func(context.Context) error
 	}{
-		{"creating the data directory", a.openDataDir},
+		{"opening the data directory", a.openDataDir},
 		{"connecting to the broker", a.openBroker},
 		{"preparing the streams", a.openStreams},
 		{"opening the store", a.openStore},
@@ -116,7 +118,19 @@ func (a *App) close() error {
 	return errors.Join(errs...)
 }
 
-func (a *App) openDataDir(context.Context) error { return os.MkdirAll(a.config.DataDir, 0o750) }
+// openDataDir takes the data directory for this process alone: a second daemon would overwrite the record of the first one
+// and take turns with it at its partition.
+func (a *App) openDataDir(context.Context) error {
+	if err := os.MkdirAll(a.config.DataDir, 0o750); err != nil {
+		return err
+	}
+	release, err := broker.LockDataDir(a.config.DataDir)
+	if err != nil {
+		return err
+	}
+	a.onClose("the data directory", release)
+	return nil
+}
 
 func (a *App) openBroker(ctx context.Context) error {
 	c := a.config.NATS
@@ -319,6 +333,9 @@ func (a *App) Reload(ctx context.Context) (err error) {
 	next, err := config.Load(a.o.ConfigPath)
 	if err != nil {
 		return err
+	}
+	if a.o.Override != nil {
+		a.o.Override(next)
 	}
 	want, missing, err := counting(ctx, next, a.refs)
 	if err != nil {

@@ -63,7 +63,7 @@ func (e *InUseError) Error() string {
 	if e.PID > 0 {
 		who = "process " + strconv.Itoa(e.PID)
 	}
-	return fmt.Sprintf("store directory %s is in use by %s: stop it, connect to it with --url, or choose another --data-dir", e.Dir, who)
+	return fmt.Sprintf("directory %s is in use by %s: stop it, connect to it with --url, or choose another --data-dir", e.Dir, who)
 }
 
 // StartEmbedded starts a JetStream server on loopback and returns when it accepts clients. Two processes never share a

@@ -66,7 +66,7 @@ func runDaemon(ctx context.Context, con *console, f runFlags) error {
 	}
 	log := newLogger(con.stderr, cfg.Log)
 	a, err := app.New(ctx, app.Options{
-		Config: cfg, ConfigPath: f.config, Logger: log, Version: thisBuild().Version, Stdout: con.stdout,
+		Config: cfg, ConfigPath: f.config, Override: f.override, Logger: log, Version: thisBuild().Version, Stdout: con.stdout,
 	})
 	if err != nil {
 		return err
