@@ -94,6 +94,17 @@ func (p *Partition) activate(model string, b Binding) error {
 	return nil
 }
 
+// Reconfigure puts a counting configuration in force where the partition stands, as a configuration message there would. It is
+// for a stream that driftd may not write to: another reading of it cannot know where that was. After an error that does not
+// wrap *event.RejectError the partition must be restored.
+func (p *Partition) Reconfigure(c Counting) error {
+	raw, err := json.Marshal(c)
+	if err != nil {
+		return fmt.Errorf("encoding the configuration: %w", err)
+	}
+	return p.applyConfig(raw)
+}
+
 // applyConfig puts a new counting configuration in force: at the next pane of every model that it changes. A reference that
 // the configuration names anew replaces what was activated before.
 func (p *Partition) applyConfig(raw json.RawMessage) error {

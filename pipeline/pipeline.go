@@ -218,7 +218,9 @@ func (w *Worker) session(ctx context.Context, backoff *backoff) error {
 	w.snap.Position, w.snap.Sources = s.part.Position(), s.part.Sources()
 	w.observe()
 	backoff.reset()
-	s.publishConfig(ctx)
+	if err := s.publishConfig(ctx); err != nil {
+		return err
+	}
 	err = s.loop(ctx, src)
 	if poison, ok := errors.AsType[*fold.PanicError](err); ok {
 		w.quarantine[[2]uint64{poison.Seq, uint64(poison.Index + 1)}] = poison
@@ -323,7 +325,9 @@ var errTick = errors.New("tick")
 func (s *session) read(ctx context.Context, src Source) (fold.Message, uint64, error) {
 	select {
 	case <-s.changed:
-		s.publishConfig(ctx)
+		if err := s.publishConfig(ctx); err != nil {
+			return fold.Message{}, 0, err
+		}
 	default:
 	}
 	until := s.idleAt
@@ -416,12 +420,13 @@ func (s *session) commit(ctx context.Context) error {
 	return nil
 }
 
-// publishConfig publishes the wanted configuration where the stream's is another one.
-func (s *session) publishConfig(ctx context.Context) {
+// publishConfig publishes the wanted configuration where the stream's is another one. In a stream that driftd may not write to
+// it takes effect at once instead.
+func (s *session) publishConfig(ctx context.Context) error {
 	want := *s.want.Load()
 	hash := want.Hash()
 	if hash == s.part.ConfigHash() && s.published == "" || hash == s.published {
-		return
+		return nil
 	}
 	data, err := configMessage(want)
 	if err == nil {
@@ -429,13 +434,17 @@ func (s *session) publishConfig(ctx context.Context) {
 	}
 	switch {
 	case errors.Is(err, ErrReadOnly):
-		s.o.Logger.WarnContext(ctx, "the configuration cannot travel in the input stream: another reading of it may count by another one",
-			slog.Any("err", err))
+		s.o.Logger.WarnContext(ctx, "the configuration takes effect here and now, because it cannot travel in the input stream: "+
+			"another reading of the stream may count by another one", slog.Any("err", err))
+		if err := s.part.Reconfigure(want); err != nil {
+			return fmt.Errorf("%w: configuring the partition: %w", ErrReload, err)
+		}
 	case err != nil:
 		s.o.Logger.WarnContext(ctx, "publishing the configuration", slog.Any("err", err))
-		return
+		return nil
 	}
 	s.published = hash
+	return nil
 }
 
 func (s *session) idleEvery() time.Duration {
