@@ -148,6 +148,9 @@ func (a *App) openBroker(ctx context.Context) error {
 		if err != nil {
 			return fmt.Errorf("reading the port of nats.embedded.listen: %w", err)
 		}
+		if number == 0 {
+			number = -1 // the broker's word for a free port; its 0 is 4222
+		}
 		a.embedded, err = broker.StartEmbedded(broker.EmbeddedOptions{
 			StoreDir: filepath.Join(a.config.DataDir, "jetstream"), Host: host, Port: number, MaxPayload: int(c.Embedded.MaxPayload), Logger: a.log,
 		})
