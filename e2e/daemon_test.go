@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -69,24 +70,26 @@ func binary(tb testing.TB) string {
 
 // daemon is one data directory and the process that runs on it, which may be killed and started again.
 type daemon struct {
-	tb     testing.TB
-	dir    string   // data directory
-	config string   // path of the configuration; empty: none
-	args   []string // further flags of `driftd run`
-	scheme string   // of the API
-	auth   *url.Userinfo
-	client *http.Client
-	log    *logBuffer
-	cmd    *exec.Cmd
-	exited chan struct{} // closed when the process has ended
-	run    broker.Runtime
+	tb      testing.TB
+	dir     string   // data directory
+	input   string   // name of the input stream
+	config  string   // path of the configuration; empty: none
+	args    []string // further flags of `driftd run`
+	listens bool     // the configuration says where to listen
+	scheme  string   // of the API
+	auth    *url.Userinfo
+	client  *http.Client
+	log     *logBuffer
+	cmd     *exec.Cmd
+	exited  chan struct{} // closed when the process has ended
+	run     broker.Runtime
 }
 
 // newDaemon prepares a daemon on a fresh data directory without starting it. config is the text of a driftd.yaml, or empty.
 func newDaemon(tb testing.TB, config string) *daemon {
 	tb.Helper()
 	d := &daemon{
-		tb: tb, dir: filepath.Join(tb.TempDir(), "data"), config: "", args: nil, scheme: "http", auth: nil,
+		tb: tb, dir: filepath.Join(tb.TempDir(), "data"), input: journal.InputStream(0), config: "", args: nil, listens: false, scheme: "http", auth: nil,
 		client: &http.Client{Timeout: patience, Transport: &http.Transport{DisableKeepAlives: true}},
 		log:    &logBuffer{}, cmd: nil, exited: nil, run: broker.Runtime{},
 	}
@@ -130,7 +133,10 @@ func (d *daemon) configure(config string) {
 // launch starts the process and does not wait for it.
 func (d *daemon) launch() {
 	d.tb.Helper()
-	args := []string{"run", "--data-dir", d.dir, "--listen", "127.0.0.1:0"}
+	args := []string{"run", "--data-dir", d.dir}
+	if !slices.Contains(d.args, "--listen") && !d.listens {
+		args = append(args, "--listen", "127.0.0.1:0")
+	}
 	if d.config != "" {
 		args = append(args, "--config", d.config)
 	}
@@ -291,9 +297,8 @@ func (d *daemon) connect() (*nats.Conn, jetstream.JetStream) {
 // settled waits until everything in the input stream is folded, committed, forwarded and stored.
 func (d *daemon) settled(js jetstream.JetStream) {
 	d.tb.Helper()
-	input := journal.InputStream(0)
 	testenv.Eventually(d.tb, patience, "everything is folded, committed and stored", func() bool {
-		in, err := js.Stream(d.tb.Context(), input)
+		in, err := js.Stream(d.tb.Context(), d.input)
 		if err != nil || uint64(d.metric("driftd_pipeline_position")) != in.CachedInfo().State.LastSeq {
 			return false
 		}
@@ -305,12 +310,16 @@ func (d *daemon) settled(js jetstream.JetStream) {
 		if err != nil || len(info.State.Subjects) > 0 {
 			return false
 		}
-		sink, err := js.Consumer(d.tb.Context(), journal.OutboxStream, "driftd-store")
+		outbox, err := js.Stream(d.tb.Context(), journal.OutboxStream)
 		if err != nil {
 			return false
 		}
-		c := sink.CachedInfo()
-		return c.NumPending == 0 && c.NumAckPending == 0
+		sink, err := outbox.Consumer(d.tb.Context(), "driftd-store")
+		if err != nil {
+			return false
+		}
+		c := sink.CachedInfo() // its NumPending lags behind the stream
+		return c.NumAckPending == 0 && c.AckFloor.Stream == outbox.CachedInfo().State.LastSeq
 	})
 }
 
