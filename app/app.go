@@ -151,7 +151,7 @@ func (a *App) openBroker(ctx context.Context) error {
 		if number == 0 {
 			number = -1 // the broker's word for a free port; its 0 is 4222
 		}
-		a.embedded, err = broker.StartEmbedded(broker.EmbeddedOptions{
+		a.embedded, err = broker.StartEmbedded(broker.EmbeddedOptions{ //nolint:contextcheck // choosing a port takes no time
 			StoreDir: filepath.Join(a.config.DataDir, "jetstream"), Host: host, Port: number, MaxPayload: int(c.Embedded.MaxPayload), Logger: a.log,
 		})
 		if err != nil {

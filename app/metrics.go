@@ -116,8 +116,10 @@ func newMetrics(registry prometheus.Registerer, a *App) *metrics {
 				desc("driftd_alert_transitions_total", "Changes of the state of incidents."),
 				func(_ *App, s *snap) float64 { return float64(s.Stats.Transitions) },
 			},
-			{desc("driftd_ingest_lost_messages_total", "Messages that the stream lost before they were folded."),
-				func(_ *App, s *snap) float64 { return float64(s.Stats.Lost) }},
+			{
+				desc("driftd_ingest_lost_messages_total", "Messages that the stream lost before they were folded."),
+				func(_ *App, s *snap) float64 { return float64(s.Stats.Lost) },
+			},
 			{desc("driftd_pipeline_commits_total", "Atomic batches that were committed."), func(_ *App, s *snap) float64 { return float64(s.Commits) }},
 			{
 				desc("driftd_pipeline_reloads_total", "Times the partition's state had to be read again."),

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"math"
 	"math/rand/v2"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -361,7 +362,7 @@ func TestWideModel(t *testing.T) {
 	var msgs []fold.Message
 	for i := range rows {
 		at := int64(i) * 2 * 3_600_000 / rows // two windows of an hour
-		msgs = append(msgs, fold.Message{Seq: uint64(i + 1), Subject: "ml.events.wide", Time: 1_800_000_000_000, Data: line(rng, fmt.Sprint(i), at, 3)})
+		msgs = append(msgs, fold.Message{Seq: uint64(i + 1), Subject: "ml.events.wide", Time: 1_800_000_000_000, Data: line(rng, strconv.Itoa(i), at, 3)})
 	}
 	c := event.Control{Kind: event.ControlMarker, Watermark: 10 * 3_600_000} //nolint:exhaustruct // a marker
 	msgs = append(msgs, fold.Message{Seq: uint64(len(msgs) + 1), Subject: "driftd.control.0", Time: 1_800_000_000_000, Data: c.Encode()})
