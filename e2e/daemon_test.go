@@ -53,7 +53,7 @@ var (
 func binary(tb testing.TB) string {
 	tb.Helper()
 	buildOnce.Do(func() {
-		if buildDir, errBuild = os.MkdirTemp("", "driftd-e2e-"); errBuild != nil {
+		if buildDir, errBuild = os.MkdirTemp("", "driftd-e2e-"); errBuild != nil { //nolint:usetesting // it outlives the first test
 			return
 		}
 		cmd := exec.Command("go", "build", "-o", filepath.Join(buildDir, "driftd"), "./cmd/driftd")

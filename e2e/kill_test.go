@@ -188,7 +188,8 @@ func publish(t *testing.T, js jetstream.JetStream, records [][]byte, sent func(n
 	for i, ack := range acks {
 		select {
 		case <-ack.Ok():
-		case <-ack.Err():
+		case err := <-ack.Err():
+			t.Logf("%d of %d records were acknowledged before: %v", i, len(records), err)
 			return i
 		case <-time.After(2 * time.Second):
 			return i

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net/http"
 	"os/exec"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -217,7 +218,7 @@ func TestSecondDaemon(t *testing.T) {
 			if code := second.wait(); code != 1 {
 				t.Errorf("the second daemon ended with exit code %d, want 1", code)
 			}
-			if log := second.log.String(); !strings.Contains(log, "in use by process "+fmt.Sprint(first.run.PID)) || !strings.Contains(log, "--data-dir") {
+			if log := second.log.String(); !strings.Contains(log, "in use by process "+strconv.Itoa(first.run.PID)) || !strings.Contains(log, "--data-dir") {
 				t.Errorf("the second daemon says: %s", log)
 			}
 			if status, _, err := first.fetch(http.MethodGet, "/-/ready", nil); err != nil || status != http.StatusOK {

@@ -45,7 +45,7 @@ func Lines(tb testing.TB) [][]byte {
 	if err != nil {
 		tb.Fatal(err)
 	}
-	defer f.Close()
+	defer func() { _ = f.Close() }() // only read
 	gz, err := gzip.NewReader(f)
 	if err != nil {
 		tb.Fatal(err)
