@@ -152,7 +152,7 @@ func date(t int64) string { return time.UnixMilli(t).UTC().Format(time.DateOnly)
 // flights of the reference and of the log.
 func (r *Report) Summary(took time.Duration, labelled []Flight) string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "\nsummary   %d windows judged, %d events and %d labels, in %.1f s\n", r.windows, r.events, r.labels, took.Seconds())
+	fmt.Fprintf(&b, "\nsummary   %d windows of a day judged, %d events and %d labels, in %.1f s\n", r.windows, r.events, r.labels, took.Seconds())
 	for i, in := range r.injected {
 		fmt.Fprintf(&b, "%-8s  %s  %s\n", head(i, "injected"), date(in.Start), in.Text)
 		fmt.Fprintf(&b, "%22s%s\n", "", r.outcome(i))

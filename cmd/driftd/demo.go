@@ -46,7 +46,7 @@ It is made of the other commands: run with a driftd.yaml, reference create, and 
 				if err := noArguments(args); err != nil {
 					return err
 				}
-				if f.speed < 0 || f.speed != f.speed { //nolint:gocritic // not a number is not equal to itself
+				if !(f.speed >= 0) { // nor not a number
 					return usageError("--speed %v: must be 0 (as fast as possible) or more", f.speed)
 				}
 				return runDemo(ctx, con, f)

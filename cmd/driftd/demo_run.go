@@ -59,7 +59,9 @@ func runDemo(ctx context.Context, con *console, f demoFlags) (err error) {
 	if err == nil {
 		// The daemon has not begun to count: the first event already finds the reference.
 		err = a.Reload(ctx)
-		c.level.Set(slog.LevelWarn)
+	}
+	if err == nil {
+		err = c.level.UnmarshalText([]byte(c.cfg.Log.Level))
 	}
 	if err != nil {
 		stop(err) // Run takes down what New built
@@ -89,11 +91,10 @@ func runDemo(ctx context.Context, con *console, f demoFlags) (err error) {
 	return nil
 }
 
-// demoFrom and demoEnd are the span that is replayed; the month before it is the reference.
-var (
-	demoFrom = time.Date(2001, time.February, 1, 0, 0, 0, 0, time.UTC)
-	demoEnd  = time.Date(2001, time.July, 1, 0, 0, 0, 0, time.UTC)
-)
+// demoSpan is what is replayed, from a month to before another; the month before it is the reference.
+func demoSpan() (from, end time.Time) {
+	return time.Date(2001, time.February, 1, 0, 0, 0, 0, time.UTC), time.Date(2001, time.July, 1, 0, 0, 0, 0, time.UTC)
+}
 
 // prepare makes what the demo runs on, and returns what removes it again.
 func (c *conductor) prepare() (remove func() error, err error) {
@@ -105,15 +106,17 @@ func (c *conductor) prepare() (remove func() error, err error) {
 	if c.model, err = demo.EmbeddedModel(); err != nil {
 		return nil, err
 	}
-	c.past = demo.Between(flights, 0, demoFrom.UnixMilli())
-	c.next = demo.Between(flights, demoFrom.UnixMilli(), demoEnd.UnixMilli())
+	from, end := demoSpan()
+	c.past = demo.Between(flights, 0, from.UnixMilli())
+	c.next = demo.Between(flights, from.UnixMilli(), end.UnixMilli())
 	remove = func() error { return nil }
-	if c.dir = c.dataDir; c.dir == "" {
-		if c.dir, err = os.MkdirTemp("", "driftd-demo-"); err != nil {
-			return nil, err
-		}
+	if c.dataDir == "" {
+		c.dir, err = os.MkdirTemp("", "driftd-demo-")
 		remove = func() error { return os.RemoveAll(c.dir) }
-	} else if err := newDirectory(c.dir); err != nil {
+	} else {
+		c.dir, err = newDirectory(c.dataDir)
+	}
+	if err != nil {
 		return nil, err
 	}
 	if err := c.configure(); err != nil {
@@ -122,19 +125,24 @@ func (c *conductor) prepare() (remove func() error, err error) {
 	return remove, nil
 }
 
-// newDirectory makes a directory, or takes one that is empty: the demo counts from the beginning.
-func newDirectory(dir string) error {
-	if err := os.MkdirAll(dir, 0o750); err != nil {
-		return inputError(err)
+// newDirectory makes a directory, or takes one that is empty: the demo counts from the beginning. It returns the whole path,
+// which the configuration that is kept there needs.
+func newDirectory(name string) (string, error) {
+	dir, err := filepath.Abs(name)
+	if err == nil {
+		err = os.MkdirAll(dir, 0o750)
+	}
+	if err != nil {
+		return "", inputError(fmt.Errorf("making --data-dir: %w", err))
 	}
 	entries, err := os.ReadDir(dir)
 	if err != nil {
-		return inputError(err)
+		return "", inputError(fmt.Errorf("reading --data-dir: %w", err))
 	}
 	if len(entries) > 0 {
-		return usageError("--data-dir %s is not empty: the demo begins in a new directory", dir)
+		return "", usageError("--data-dir %s is not empty: the demo begins in a new directory", name)
 	}
-	return nil
+	return dir, nil
 }
 
 // configure writes the configuration that is used into the directory, where `driftd run --config` finds it later.
@@ -149,9 +157,6 @@ func (c *conductor) configure() (err error) {
 	if err := c.cfg.Validate(); err != nil {
 		return usageError("the flags do not fit: %w", err)
 	}
-	if err := c.level.UnmarshalText([]byte(c.cfg.Log.Level)); err != nil {
-		return err
-	}
 	// Until the reference is made, the daemon would warn that it is missing.
 	c.level.Set(slog.LevelError)
 	c.file = filepath.Join(c.dir, "driftd.yaml")
@@ -164,9 +169,10 @@ func (c *conductor) open(url string) {
 	if c.dataDir != "" {
 		kept = ", kept in " + c.dataDir
 	}
+	from, end := demoSpan()
 	c.show.line("page      %s", url)
 	c.show.line("data      %s flights of January 2001 are the reference, %s from %s to %s are replayed%s",
-		grouped(uint64(len(c.past))), grouped(uint64(len(c.next))), demoFrom.Format(time.DateOnly), demoEnd.AddDate(0, 0, -1).Format(time.DateOnly), kept)
+		grouped(uint64(len(c.past))), grouped(uint64(len(c.next))), from.Format(time.DateOnly), end.AddDate(0, 0, -1).Format(time.DateOnly), kept)
 	c.show.line("          real flights and labels, a small model fitted on January; the latency is simulated (docs/demo.md)")
 	for i, in := range demo.Incidents() {
 		head := ""

@@ -29,7 +29,7 @@ func TestDemo(t *testing.T) {
 	}
 	// Every flight of February to June is counted once (data/README.md: 100,000 less 16,942), and every day is judged; July has
 	// the last landings.
-	if want := "151 windows judged, 83058 events and 83058 labels"; !strings.Contains(text, want) {
+	if want := "151 windows of a day judged, 83058 events and 83058 labels"; !strings.Contains(text, want) {
 		t.Errorf("the summary does not say %q", want)
 	}
 	outcome := regexp.MustCompile(`found at the end of \S+, ([0-9.]+) days? after it began; (?:cleared at the end of \S+, ([0-9.]+) days? after it ended|still open: version 2 has no events)`)

@@ -179,7 +179,7 @@ func (s *stage) progress(day time.Time, records uint64) {
 	}
 	if day.Month() != s.month {
 		s.month = day.Month()
-		fmt.Fprintf(s.con.stdout, "%s  ...  %s\n", day.Format(time.DateOnly), day.Format("January 2006"))
+		fmt.Fprintf(s.con.stdout, "%s  judging %s\n", day.Format(time.DateOnly), day.Format("January 2006"))
 	}
 }
 

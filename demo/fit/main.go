@@ -16,7 +16,7 @@ const output = "model.json"
 func main() {
 	if err := run(); err != nil {
 		fmt.Fprintln(os.Stderr, "fit:", err)
-		os.Exit(1)
+		os.Exit(1) //nolint:forbidigo // this is main
 	}
 }
 
