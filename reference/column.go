@@ -148,6 +148,15 @@ func (c *column) freezeNumeric(f *Feature, resolution int, edges []float64) erro
 		}
 	}
 	slices.Sort(values)
+	if err := f.freezeSorted(values, resolution, edges); err != nil {
+		return err
+	}
+	f.Counts.Inf, f.Counts.Invalid = infs, invalid
+	return nil
+}
+
+// freezeSorted makes the cells of sorted numbers and counts them.
+func (f *Feature) freezeSorted(values []float64, resolution int, edges []float64) error {
 	f.Deciles = deciles(values)
 	points, err := cutPoints(values, resolution, f.Deciles, edges)
 	if err != nil {
@@ -157,10 +166,7 @@ func (c *column) freezeNumeric(f *Feature, resolution int, edges []float64) erro
 		return err
 	}
 	f.Counts = cells.NewCounts(f.Space)
-	for _, x := range values {
-		f.Counts.AddNumber(x)
-	}
-	f.Counts.Inf, f.Counts.Invalid = infs, invalid
+	f.Counts.AddSorted(values)
 	for rest := values; len(rest) > 0; {
 		run := 1
 		for run < len(rest) && rest[run] == rest[0] {
@@ -201,7 +207,12 @@ func deciles(sorted []float64) []float64 {
 // resolution R, else the smallest, and the order statistics at the ranks ⌈kn/R⌉, k = 1 … R. Ranks are at most ⌈n/R⌉ apart, so
 // they meet every run of equal values with a mass of 1/R. The deciles and the edges are always points.
 func cutPoints(sorted []float64, resolution int, deciles, edges []float64) ([]float64, error) {
-	points := slices.Compact(slices.Clone(sorted))
+	var points []float64 // not all distinct values: there may be as many as there are values
+	for i, x := range sorted {
+		if (i == 0 || x != sorted[i-1]) && len(points) <= resolution {
+			points = append(points, x)
+		}
+	}
 	if len(points) > resolution {
 		n := uint64(len(sorted))
 		r := uint64(resolution)
@@ -243,6 +254,15 @@ func (c *column) freezeCategorical(f *Feature, maxCategories int) error {
 	if c.trues > 0 {
 		counts["true"] += c.trues
 	}
+	if err := f.freezeCounts(counts, maxCategories); err != nil {
+		return err
+	}
+	f.Counts.Inf, f.Counts.Invalid = infs, c.invalid
+	return nil
+}
+
+// freezeCounts makes the cells of categories that were seen so often, and counts them.
+func (f *Feature) freezeCounts(counts map[string]uint64, maxCategories int) error {
 	type category struct {
 		name string
 		n    uint64
@@ -273,6 +293,5 @@ func (c *column) freezeCategorical(f *Feature, maxCategories int) error {
 			f.Counts.AddCategory(name)
 		}
 	}
-	f.Counts.Inf, f.Counts.Invalid = infs, c.invalid
 	return nil
 }
