@@ -6,8 +6,9 @@ import "github.com/driftd/driftd/web"
 func (a *App) annotations(model string) []web.Annotation {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	var out []web.Annotation
-	for _, n := range a.config.Models[model].Annotations {
+	notes := a.config.Models[model].Annotations
+	out := make([]web.Annotation, 0, len(notes))
+	for _, n := range notes {
 		out = append(out, web.Annotation{Start: int64(n.Start), End: int64(n.End), Text: n.Text})
 	}
 	return out

@@ -193,15 +193,16 @@ func (w *Worker) observe() {
 // session is one ownership of the partition: from acquiring its state to the first error.
 type session struct {
 	*Worker
-	part      *fold.Partition
-	out       fold.Output
-	last      fold.Message // the last one that was folded whole or in part
-	mark      []byte
-	next      time.Time // of the commit
-	changedAt time.Time // when something was folded that is not committed; zero: nothing is
-	published string    // hash of the configuration that was published last
-	caughtUp  bool
-	idleAt    time.Time // when to look for idle sources next
+	part        *fold.Partition
+	out         fold.Output
+	last        fold.Message // the last one that was folded whole or in part
+	mark        []byte
+	next        time.Time // of the commit
+	changedAt   time.Time // when something was folded that is not committed; zero: nothing is
+	published   string    // hash of the configuration that was published last
+	retryConfig time.Time // when to publish it again; zero: it is published
+	caughtUp    bool
+	idleAt      time.Time // when to look for idle sources next
 }
 
 func (w *Worker) session(ctx context.Context, backoff *backoff) error {
@@ -318,6 +319,9 @@ func (s *session) lose(ctx context.Context, err error) error {
 	return s.part.Lose(loss.From, loss.To)
 }
 
+// configRetry is the wait before a configuration is published again that the broker did not take.
+const configRetry = time.Second
+
 // errTick says that nothing came in time.
 var errTick = errors.New("tick")
 
@@ -329,6 +333,11 @@ func (s *session) read(ctx context.Context, src Source) (fold.Message, uint64, e
 			return fold.Message{}, 0, err
 		}
 	default:
+		if !s.retryConfig.IsZero() && time.Now().After(s.retryConfig) {
+			if err := s.publishConfig(ctx); err != nil {
+				return fold.Message{}, 0, err
+			}
+		}
 	}
 	until := s.idleAt
 	if !s.changedAt.IsZero() && s.next.Before(until) {
@@ -440,10 +449,11 @@ func (s *session) publishConfig(ctx context.Context) error {
 			return fmt.Errorf("%w: configuring the partition: %w", ErrReload, err)
 		}
 	case err != nil:
-		s.o.Logger.WarnContext(ctx, "publishing the configuration", slog.Any("err", err))
+		s.o.Logger.WarnContext(ctx, "the configuration could not be published and will be again", slog.Any("err", err))
+		s.retryConfig = time.Now().Add(configRetry)
 		return nil
 	}
-	s.published = hash
+	s.published, s.retryConfig = hash, time.Time{}
 	return nil
 }
 

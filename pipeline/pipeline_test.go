@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -42,6 +43,7 @@ type memory struct {
 	read  uint64    // highest sequence that was handed out
 	lost  [2]uint64 // messages that are gone, both included
 	now   func() int64
+	away  atomic.Bool // the next control message is not stored
 }
 
 var (
@@ -112,6 +114,9 @@ func (m *memory) Now(context.Context) (int64, uint64, error) {
 }
 
 func (m *memory) Control(_ context.Context, data []byte) error {
+	if m.away.CompareAndSwap(true, false) {
+		return errors.New("the broker is away")
+	}
 	m.add("driftd.control.0", string(data))
 	return nil
 }
@@ -272,6 +277,7 @@ func TestStopCommitsWhatWasFolded(t *testing.T) {
 
 func TestConfigurationTravelsOnceInTheStream(t *testing.T) {
 	m := newMemory()
+	m.away.Store(true) // once: it is published again
 	w, stop := start(t, options(m))
 	testenv.Eventually(t, 10*time.Second, "the configuration", func() bool { return m.controls(`"config"`) == 1 })
 	next := counting()
