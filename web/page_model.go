@@ -24,7 +24,8 @@ type modelPage struct {
 	selection
 	choices
 	Detail      *history.ModelDetail
-	Newest      *result.Summary // of the windows shown; nil without one
+	Newest      *result.Summary // of the windows shown, with events if one has them; nil without one
+	Empty       int64           // start of a newer window without events; 0: none
 	Windows     []result.Summary
 	Total       int // windows shown in the charts
 	Count       int // as chosen
@@ -75,9 +76,9 @@ type heatCell struct {
 	URL     string
 }
 
-// featureRow is what the newest window said of a feature.
+// featureRow is what a window said of a feature.
 type featureRow struct {
-	history.FeatureState
+	Feature result.Feature
 	URL     string
 	PSI, KS *float64
 	Missing *float64
@@ -101,7 +102,7 @@ func (s *Server) modelPage(r *http.Request, p params) (*frame, error) {
 	if data.Heat, err = s.heatTable(r, sel); err != nil {
 		return nil, err
 	}
-	if data.Features, err = s.featureRows(r, sel); err != nil {
+	if data.Features, err = s.featureRows(r, sel, data.Newest); err != nil {
 		return nil, err
 	}
 	page := history.Page{Limit: modelsIncidents, Cursor: ""}
@@ -123,13 +124,11 @@ func (s *Server) modelWindows(r *http.Request, data *modelPage) error {
 	if err != nil {
 		return err
 	}
-	n := len(list.Summaries)
-	sums := make([]result.Summary, n)
-	for i, doc := range list.Summaries {
-		if err := json.Unmarshal(doc, &sums[i]); err != nil {
-			return fmt.Errorf("reading a stored summary: %w", err)
-		}
+	sums, err := summaries(list)
+	if err != nil {
+		return err
 	}
+	n := len(sums)
 	d := modelData{
 		Kind: "model", Size: data.Size, Start: make([]int64, n), Events: make([]uint64, n), Errors: make([]uint64, n),
 		P50: make([]*float64, n), P95: make([]*float64, n), P99: make([]*float64, n), Reference: map[string]*float64{},
@@ -142,7 +141,10 @@ func (s *Server) modelWindows(r *http.Request, data *modelPage) error {
 		d.P50[at], d.P95[at], d.P99[at] = w.Latency.Quantiles["0.5"], w.Latency.Quantiles["0.95"], w.Latency.Quantiles["0.99"]
 	}
 	if n > 0 {
-		data.Newest = &sums[0]
+		data.Newest = &sums[newest(sums)]
+		if data.Newest != &sums[0] {
+			data.Empty = sums[0].Window.Start
+		}
 		if sums[0].Latency.Reference != nil {
 			d.Reference = sums[0].Latency.Reference
 		}
@@ -197,21 +199,26 @@ func (s *Server) heatTable(r *http.Request, sel selection) (*heatTablePage, erro
 	return out, nil
 }
 
-// featureRows lists the features of the newest window, the worst first.
-func (s *Server) featureRows(r *http.Request, sel selection) ([]featureRow, error) {
-	list, err := s.o.Reader.Features(r.Context(), sel.series())
+// featureRows lists the features of a window, the worst first.
+func (s *Server) featureRows(r *http.Request, sel selection, of *result.Summary) ([]featureRow, error) {
+	if of == nil {
+		return nil, nil
+	}
+	w, err := s.o.Reader.Window(r.Context(), sel.Model, of.ResultID)
 	if err != nil {
 		return nil, err
 	}
-	rows := make([]featureRow, len(list))
-	for i, f := range list {
-		rows[i] = featureRow{
-			FeatureState: f, URL: sel.FeatureURL(f.Feature, f.Role, f.Window.Start),
-			PSI: f.Statistics["psi_debiased"].Value, KS: f.Statistics["ks"].Value, Missing: f.Statistics["missing_rate"].Value,
+	rows := make([]featureRow, len(w.Features))
+	for i, data := range w.Features {
+		f := &rows[i].Feature
+		if err := json.Unmarshal(data, f); err != nil {
+			return nil, fmt.Errorf("reading a stored feature: %w", err)
 		}
+		rows[i].URL = sel.FeatureURL(f.Feature, f.Role, of.Window.Start)
+		rows[i].PSI, rows[i].KS, rows[i].Missing = f.Statistics["psi_debiased"].Value, f.Statistics["ks"].Value, f.Statistics["missing_rate"].Value
 	}
 	slices.SortStableFunc(rows, func(a, b featureRow) int {
-		if by := barHeight(b.Verdict) - barHeight(a.Verdict); by != 0 {
+		if by := barHeight(b.Feature.Verdict) - barHeight(a.Feature.Verdict); by != 0 {
 			return by
 		}
 		switch x, y := value(a.PSI), value(b.PSI); {

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -12,7 +13,7 @@ import (
 )
 
 // stripWindows is how many windows the list of models draws of each.
-const stripWindows = 40
+const stripWindows = 60
 
 // modelsPage is what templates/models.html shows.
 type modelsPage struct {
@@ -33,6 +34,7 @@ type stateRow struct {
 	URL   string
 	Strip []stripBar
 	Words string // what the strip shows
+	Empty int64  // start of a newer window without events; 0: none
 }
 
 // stripBar is one window of a strip: the height says what the colour says.
@@ -60,8 +62,8 @@ func (s *Server) modelsPage(r *http.Request, p params) (*frame, error) {
 		row := modelRow{Model: m.Model, Firing: firing.models[m.Model], States: nil}
 		for _, st := range m.Latest {
 			sel := selection{Model: m.Model, Version: st.Version, Segment: st.Segment, Size: st.Window.Size, Windows: 0, To: 0}
-			state := stateRow{State: st, URL: sel.URL(), Strip: nil, Words: ""}
-			if state.Strip, state.Words, err = s.strip(r, sel); err != nil {
+			state := stateRow{State: st, URL: sel.URL(), Strip: nil, Words: "", Empty: 0}
+			if err := s.strip(r, sel, &state); err != nil {
 				return nil, err
 			}
 			row.States = append(row.States, state)
@@ -75,27 +77,34 @@ func (s *Server) modelsPage(r *http.Request, p params) (*frame, error) {
 	return &frame{Title: "Models", Section: "models", Version: "", Firing: "", Poll: poll, Main: data}, nil
 }
 
-// strip draws the verdicts of the newest windows, oldest first.
-func (s *Server) strip(r *http.Request, sel selection) ([]stripBar, string, error) {
+// strip draws the verdicts of the newest windows, oldest first. Where the newest has no events, because nothing but labels
+// came in it or its source fell silent, the row is about the newest one that has.
+func (s *Server) strip(r *http.Request, sel selection, row *stateRow) error {
 	list, err := s.o.Reader.Windows(r.Context(), history.WindowsQuery{
 		Series: sel.series(), Range: history.Range{From: 0, To: 0}, Page: history.Page{Limit: stripWindows, Cursor: ""},
 	})
 	if err != nil {
-		return nil, "", err
+		return err
 	}
-	bars := make([]stripBar, len(list.Summaries))
+	sums, err := summaries(list)
+	if err != nil {
+		return err
+	}
+	if at := newest(sums); at > 0 {
+		w := &sums[at]
+		row.Empty = row.Window.Start
+		row.State = history.State{
+			Version: w.Key.Version, Segment: w.Key.Segment, ResultID: w.ResultID, Window: w.Window, Revision: w.Revision, Complete: w.Complete,
+			Verdict: w.Verdict, DriftShare: w.DriftShare, Events: w.Counts.Events, Features: w.Features, Reasons: w.Reasons,
+		}
+	}
+	row.Strip = make([]stripBar, len(sums))
 	counts := map[result.Verdict]int{}
-	for i, data := range list.Summaries {
-		var doc struct {
-			Verdict result.Verdict `json:"verdict"`
-		}
-		if err := json.Unmarshal(data, &doc); err != nil {
-			return nil, "", fmt.Errorf("reading a stored summary: %w", err)
-		}
-		at := len(bars) - 1 - i
-		h := barHeight(doc.Verdict)
-		bars[at] = stripBar{X: at * 4, Y: 16 - h, Height: h, Verdict: doc.Verdict}
-		counts[doc.Verdict]++
+	for i := range sums {
+		v, at := sums[i].Verdict, len(sums)-1-i
+		h := barHeight(v)
+		row.Strip[at] = stripBar{X: at * 4, Y: 16 - h, Height: h, Verdict: v}
+		counts[v]++
 	}
 	words := make([]string, 0, 4)
 	for _, v := range []result.Verdict{result.Drift, result.Warning, result.Stable, result.Insufficient} {
@@ -103,7 +112,24 @@ func (s *Server) strip(r *http.Request, sel selection) ([]stripBar, string, erro
 			words = append(words, strconv.Itoa(counts[v])+" "+string(v))
 		}
 	}
-	return bars, strings.Join(words, ", "), nil
+	row.Words = strings.Join(words, ", ")
+	return nil
+}
+
+// summaries decodes a page of windows, newest first.
+func summaries(list *history.Windows) ([]result.Summary, error) {
+	out := make([]result.Summary, len(list.Summaries))
+	for i, data := range list.Summaries {
+		if err := json.Unmarshal(data, &out[i]); err != nil {
+			return nil, fmt.Errorf("reading a stored summary: %w", err)
+		}
+	}
+	return out, nil
+}
+
+// newest is the first window, of those newest first, that has events; 0 where none has.
+func newest(sums []result.Summary) int {
+	return max(0, slices.IndexFunc(sums, func(w result.Summary) bool { return w.Counts.Events > 0 }))
 }
 
 // barHeight gives each verdict a height of 16, so that nobody needs to see the colour.
