@@ -3,6 +3,7 @@ package alerting_test
 import (
 	"encoding/json"
 	"fmt"
+	"slices"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -121,13 +122,13 @@ func TestOnlySeparateFinalWindowsCount(t *testing.T) {
 
 func TestMissingAndLatency(t *testing.T) {
 	sum, fs := window(0, 0, false)
-	fs[0].Reference = result.Side{Count: 990, Missing: 10}                                                              //nolint:exhaustruct // rows
-	fs[0].Statistics = map[string]result.Stat{"missing_rate": {Value: new(0.06), PValue: new(1e-9)}}                    //nolint:exhaustruct // what the rule reads
-	each := *sum                                                                                                        // the same window of one version
-	each.Key.Version = "v2"                                                                                             //
-	each.Latency.Quantiles = map[string]*float64{"0.95": ptr(30)}                                                       //
-	each.Latency.Reference = map[string]*float64{"0.95": ptr(10)}                                                       //
-	each.Latency.Ratio = map[string]result.Stat{"0.95": {Value: ptr(3), Lower: new(2.5), Upper: new(3.5), PValue: nil}} //nolint:exhaustruct // no reason
+	fs[0].Reference = result.Side{Count: 990, Missing: 10}                                                                       //nolint:exhaustruct // rows
+	fs[0].Statistics = map[string]result.Stat{"missing_rate": {Value: new(0.06), PValue: new(1e-9)}}                             //nolint:exhaustruct // what the rule reads
+	each := *sum                                                                                                                 // the same window of one version
+	each.Key.Version = "v2"                                                                                                      //
+	each.Latency.Quantiles = map[string]*float64{"0.95": new(float64(30))}                                                       //
+	each.Latency.Reference = map[string]*float64{"0.95": new(float64(10))}                                                       //
+	each.Latency.Ratio = map[string]result.Stat{"0.95": {Value: new(float64(3)), Lower: new(2.5), Upper: new(3.5), PValue: nil}} //nolint:exhaustruct // no reason
 	book := &alerting.Book{}
 	got := book.Step(sum, fs, alerting.Defaults())
 	got = append(got, book.Step(&each, fs, alerting.Defaults())...)
@@ -159,6 +160,46 @@ func TestRuleValidate(t *testing.T) {
 		change(&r)
 		if r.Validate() == nil {
 			t.Errorf("%s: no error", name)
+		}
+	}
+}
+
+// An incident of a version that is gone ends after as many windows of the model as its rule remembers (3), and says why.
+func TestVersionThatIsGone(t *testing.T) {
+	book := &alerting.Book{}
+	for i := range 2 {
+		each, _ := window(i, 0, false)
+		each.Key.Version = "v2"
+		each.Latency.Quantiles = map[string]*float64{"0.95": new(float64(30))}
+		each.Latency.Reference = map[string]*float64{"0.95": new(float64(10))}
+		each.Latency.Ratio = map[string]result.Stat{"0.95": {Value: new(float64(3)), Lower: new(2.5), Upper: new(3.5)}} //nolint:exhaustruct // no reason
+		book.Step(each, nil, alerting.Defaults())
+	}
+	for i, test := range []struct {
+		events  uint64
+		present []string
+		ends    bool
+	}{
+		{100, []string{"v1"}, false}, {100, []string{"v1", "v2"}, false}, // there: not absent, whatever it says
+		{100, []string{"v1"}, false}, {0, nil, false}, // a window without events says nothing
+		{100, []string{"v1"}, false}, {100, []string{"v1"}, true},
+	} {
+		all, _ := window(2+i, 0, false)
+		all.Counts.Events = test.events
+		if slices.Contains(test.present, "v2") {
+			each := *all
+			each.Key.Version = "v2"
+			each.Latency.Quantiles = map[string]*float64{"0.95": new(float64(12))}
+			each.Latency.Reference = map[string]*float64{"0.95": new(float64(10))}
+			each.Latency.Ratio = map[string]result.Stat{"0.95": {Value: new(1.24), Lower: new(1.1), Upper: new(1.4)}} //nolint:exhaustruct // no reason
+			book.Step(&each, nil, alerting.Defaults())
+		}
+		got := book.Absent(all, test.present, alerting.Defaults())
+		if (len(got) == 1) != test.ends {
+			t.Fatalf("window %d: transitions %+v, want an end: %v", i, got, test.ends)
+		}
+		if test.ends && (got[0].To != result.Resolved || got[0].Key.Version != "v2" || len(got[0].Reasons) != 1) {
+			t.Errorf("transition: %+v", got[0])
 		}
 	}
 }

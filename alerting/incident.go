@@ -40,6 +40,7 @@ type Incident struct {
 	History []bool               `json:"history"`  // whether it held, oldest first
 	Quiet   int                  `json:"quiet"`    // clear windows in a row
 	Worst   float64              `json:"worst"`
+	Absent  int                  `json:"absent,omitempty"` // windows of the model in a row in which its version had no events
 }
 
 // Book holds the open incidents of one model. The zero value is an empty one. It is not safe for concurrent use.
@@ -99,10 +100,11 @@ func (b *Book) step(r *Rule, sum *result.Summary, o observation) *result.Transit
 		}
 		in = &Incident{
 			Subject: subject, ID: incidentID(subject, sum.Window), State: result.Inactive, Since: sum.Window.Start,
-			History: nil, Quiet: 0, Worst: 0,
+			History: nil, Quiet: 0, Worst: 0, Absent: 0,
 		}
 		b.open[subject] = in
 	}
+	in.Absent = 0
 	in.History = append(in.History, o.hit)
 	in.History = in.History[max(0, len(in.History)-r.Of):]
 	if in.Quiet++; !o.clear {
@@ -134,6 +136,54 @@ func (b *Book) step(r *Rule, sum *result.Summary, o observation) *result.Transit
 		return nil
 	}
 	return transition(r, in, from, sum, o)
+}
+
+// Absent looks at the versions that a window of the model did not have. A version that is gone can neither confirm nor clear an
+// incident: after as many windows in a row as its rule remembers, in which the model had events and the version none, its
+// incidents end, and say why. all is the final result of all versions together.
+func (b *Book) Absent(all *result.Summary, present []string, rules []Rule) []result.Transition {
+	if all.Revision != 0 || all.Window.End%all.Window.Size != 0 || all.Counts.Events == 0 {
+		return nil
+	}
+	var out []result.Transition
+	for _, subject := range slices.SortedFunc(maps.Keys(b.open), Subject.compare) {
+		i := slices.IndexFunc(rules, func(r Rule) bool { return r.Name == subject.Rule })
+		if subject.Key.Version == result.All || subject.Size != all.Window.Size || i < 0 || slices.Contains(present, subject.Key.Version) {
+			continue
+		}
+		in, r := b.open[subject], &rules[i]
+		if in.Absent++; in.Absent < r.Of {
+			continue
+		}
+		from := in.State
+		if in.State = result.Inactive; from == result.Firing {
+			in.State = result.Resolved
+		}
+		delete(b.open, subject)
+		key := subject.Key
+		o := observation{
+			feature: subject.Feature, role: subject.Role, hit: false, clear: false, value: in.Worst, threshold: r.Threshold,
+			unit: "worst of the incident", what: what(r, subject),
+			reasons: []string{fmt.Sprintf("version %s has had no events in %d windows of the model: nothing can confirm or clear this any more",
+				key.Version, in.Absent)},
+		}
+		of := *all
+		of.Key, of.ResultID = key, ""
+		out = append(out, *transition(r, in, from, &of, o))
+	}
+	return out
+}
+
+// what names the subject of an incident for its title.
+func what(r *Rule, s Subject) string {
+	switch r.Kind {
+	case KindLatency:
+		return "latency " + quantileName(r.Quantile)
+	case KindMissingValues:
+		return named(s.Role, s.Feature) + " missing values"
+	case KindFeatureDrift:
+	}
+	return named(s.Role, s.Feature) + " drift"
 }
 
 // incidentID names an incident by what it is about and the window that opened it: two readings of a stream agree.

@@ -51,7 +51,7 @@ func (r *Rule) drift(features []result.Feature) []observation {
 		value := *gate.Value
 		out = append(out, observation{
 			feature: f.Feature, role: f.Role, hit: *f.QValue <= f.Thresholds.Q && value >= threshold, clear: value < r.Clear*threshold,
-			value: value, threshold: threshold, unit: f.Thresholds.Statistic, what: named(f) + " drift", reasons: f.Reasons,
+			value: value, threshold: threshold, unit: f.Thresholds.Statistic, what: named(f.Role, f.Feature) + " drift", reasons: f.Reasons,
 		})
 	}
 	return out
@@ -72,7 +72,7 @@ func (r *Rule) missing(features []result.Feature) []observation {
 		rise := *s.Value - before
 		out = append(out, observation{
 			feature: f.Feature, role: f.Role, hit: rise >= r.Threshold && *s.PValue <= 0.01/float64(len(features)),
-			clear: rise < r.Clear*r.Threshold, value: rise, threshold: r.Threshold, unit: "rise of missing_rate", what: named(f) + " missing values",
+			clear: rise < r.Clear*r.Threshold, value: rise, threshold: r.Threshold, unit: "rise of missing_rate", what: named(f.Role, f.Feature) + " missing values",
 			reasons: []string{fmt.Sprintf("%s is missing in %s of the events, in the reference in %s", f.Feature, percent(*s.Value), percent(before))},
 		})
 	}
@@ -86,11 +86,7 @@ func (r *Rule) latency(sum *result.Summary) []observation {
 	if !ok || ratio.Value == nil || ratio.Lower == nil || now == nil || then == nil {
 		return nil
 	}
-	q, err := strconv.ParseFloat(r.Quantile, 64)
-	if err != nil {
-		return nil
-	}
-	name := "p" + strconv.FormatFloat(math.Round(q*1e6)/1e4, 'f', -1, 64)
+	name := quantileName(r.Quantile)
 	return []observation{{
 		feature: "", role: "", hit: *ratio.Lower >= r.Threshold, clear: *ratio.Value < 1+r.Clear*(r.Threshold-1),
 		value: *ratio.Value, threshold: r.Threshold, unit: "ratio to the reference", what: "latency " + name,
@@ -98,11 +94,20 @@ func (r *Rule) latency(sum *result.Summary) []observation {
 	}}
 }
 
-func named(f *result.Feature) string {
-	if f.Role == result.RolePrediction {
-		return f.Feature
+// quantileName returns "p95" for "0.95".
+func quantileName(quantile string) string {
+	q, err := strconv.ParseFloat(quantile, 64)
+	if err != nil {
+		return "quantile " + quantile
 	}
-	return "feature " + f.Feature
+	return "p" + strconv.FormatFloat(math.Round(q*1e6)/1e4, 'f', -1, 64)
+}
+
+func named(role result.Role, feature string) string {
+	if role == result.RolePrediction {
+		return feature
+	}
+	return "feature " + feature
 }
 
 func percent(x float64) string { return strconv.FormatFloat(100*x, 'f', 1, 64) + " %" }

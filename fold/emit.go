@@ -57,6 +57,17 @@ func (p *Partition) emit(s *source, w *window.Status, out *Output) bool {
 			return false
 		}
 	}
+	if all := len(views) + 1; w.Emitted == 0 && w.Written < all {
+		sum := summary(s.Model, w, config, ref, views[0])
+		var present []string
+		for _, v := range views[1:] {
+			present = append(present, v.version)
+		}
+		w.Written = all
+		if s.queue = append(s.queue, s.book.Absent(&sum, present, config.Rules)...); !p.flush(s, out) {
+			return false
+		}
+	}
 	if p.stats.Results++; w.Emitted > 0 {
 		p.stats.Revisions++
 	}

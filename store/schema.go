@@ -107,7 +107,7 @@ func statColumnNames(prefix string) string {
 //   - heat: a strip a result with the verdict and psi_debiased of all its features, so that a map of 200 features over
 //     1,000 windows reads 1,000 rows and not 200,000.
 //   - transition: changes of incidents; `current` marks the newest one of each.
-//   - latest: the newest window of every series.
+//   - latest: the newest window of every series, one with events where there is any.
 func firstSchema() []string {
 	return []string{
 		`CREATE TABLE model (

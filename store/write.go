@@ -232,10 +232,13 @@ func (w *writer) chooseCurrent(ctx context.Context, t window) error {
 	return w.exec(ctx, latestQuery, t.series, t.size)
 }
 
-// latestQuery points `latest` at the newest current result of a series and size.
+// latestQuery points `latest` at the newest current result of a series and size that saw events; labels alone, which arrive
+// after the last event, make a window that says nothing of the model's state.
 const latestQuery = `INSERT OR REPLACE INTO latest (series_id, size_ms, result)
-	SELECT series_id, size_ms, id FROM result WHERE series_id = ?1 AND size_ms = ?2 AND current = 1
-	ORDER BY start_ms DESC, id DESC LIMIT 1`
+	SELECT ?1, ?2, id FROM (SELECT coalesce(
+		(SELECT id FROM result WHERE series_id = ?1 AND size_ms = ?2 AND current = 1 AND events > 0 ORDER BY start_ms DESC, id DESC LIMIT 1),
+		(SELECT id FROM result WHERE series_id = ?1 AND size_ms = ?2 AND current = 1 ORDER BY start_ms DESC, id DESC LIMIT 1)) AS id)
+	WHERE id IS NOT NULL`
 
 func (w *writer) prepared(ctx context.Context, query string) (*sql.Stmt, error) {
 	if st, ok := w.stmts[query]; ok {
