@@ -7,7 +7,7 @@ FUZZTIME ?= 30s
 LINT     := $(GO) tool -modfile=tools/golangci-lint/go.mod golangci-lint
 
 .DEFAULT_GOAL := help
-.PHONY: help build test race lint fmt fuzz bench generate metrics ci docker clean
+.PHONY: help build test race lint fmt fuzz bench soak generate metrics ci docker clean
 
 help: ## list these targets
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -32,6 +32,10 @@ fuzz: ## fuzz every target for FUZZTIME each (default 30s)
 
 bench: ## run the benchmarks (BENCH=pattern, COUNT=n)
 	$(GO) test -run '^$$' -bench '$(or $(BENCH),.)' -benchmem -count $(or $(COUNT),1) ./...
+
+soak: ## run the daemon for DURATION (default 1h) at a steady rate: is what it takes flat, what it counts exact?
+	CGO_ENABLED=0 $(GO) build -trimpath -o bin/driftd ./cmd/driftd
+	$(GO) run ./internal/soak --driftd bin/driftd --duration $(or $(DURATION),1h) $(SOAKFLAGS)
 
 generate: ## regenerate what is generated: schemas, tables in docs
 	$(GO) generate ./...

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
 
 	"github.com/driftd/driftd/event"
 	"github.com/driftd/driftd/pipeline"
@@ -175,7 +176,8 @@ func newMetrics(registry prometheus.Registerer, a *App) *metrics {
 		Name: "driftd_build_info", Help: "Constant 1 with driftd's version.", ConstLabels: prometheus.Labels{"version": a.o.Version},
 	})
 	build.Set(1)
-	registry.MustRegister(build, m.configOK, m.configTime, m)
+	registry.MustRegister(build, m.configOK, m.configTime, m,
+		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{})) //nolint:exhaustruct // this process
 	m.reloaded(nil)
 	return m
 }
