@@ -2,6 +2,7 @@ package reference
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/driftd/driftd/result"
 )
@@ -25,3 +26,9 @@ func FreezeCategorical(role result.Role, name string, counts map[string]uint64, 
 	}
 	return f, nil
 }
+
+// Magic starts the bytes of every encoded reference, whatever its version.
+const Magic = "driftd-ref"
+
+// Sort brings the features into the order that Find and Encode rely on, for a Reference that is put together by hand.
+func (r *Reference) Sort() { slices.SortFunc(r.Features, compareFeatures) }

@@ -64,6 +64,9 @@ Examples:
   # freeze the training data of the model churn as what its windows are compared with
   driftd reference create --name churn-2026-11 --model churn --from training.csv --activate
 
+  # compare last week with the training data; no broker needed
+  driftd analyze --reference training.csv --current last-week.csv
+
   # publish a log of predictions, waiting for every acknowledgement
   driftd replay events.ndjson.gz
 
@@ -73,6 +76,7 @@ Exit codes:
   0  done
   1  failed, or the configuration is invalid
   2  wrong usage, or an input that cannot be read
+  3  drift was found, and --fail-on-drift given
 `)
 }
 

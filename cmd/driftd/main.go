@@ -22,6 +22,7 @@ const (
 	exitDone   = 0
 	exitFailed = 1 // failed, or an invalid configuration
 	exitUsage  = 2 // wrong usage, or an input that cannot be read
+	exitDrift  = 3 // drift was found, and that was asked for
 )
 
 func main() {
@@ -36,6 +37,7 @@ func commands() []command {
 		demoCommand(),
 		runCommand(),
 		checkCommand(),
+		analyzeCommand(),
 		replayCommand(),
 		referenceCommand(),
 		deadLettersCommand(),
