@@ -31,12 +31,14 @@ func (w *worker) numeric(f *feature, ref, cur *part, keep bool) (Feature, error)
 	if err != nil {
 		return Feature{}, err //nolint:wrapcheck // it says what does not fit
 	}
-	exactStatistics(out.Statistics, &compared, cellsOf.Counts, stat.KSDefault)
+	_, variance, ok := exact.MeanVariance(&cellsOf.Counts.Sum, &cellsOf.Counts.SumSquares, cellsOf.Counts.N(), 0)
+	exactStatistics(out.Statistics, &compared, math.Sqrt(variance), ok, stat.KSDefault)
 	return out, nil
 }
 
-// exactStatistics replaces what the cells enclose by what the samples say. Lower and upper are then the value itself.
-func exactStatistics(to map[string]result.Stat, c *twosample.Comparison, ref *cells.Counts, convention stat.KSConvention) {
+// exactStatistics replaces what the cells enclose by what the samples say. Lower and upper are then the value itself. spread is the
+// reference's standard deviation (ddof 0), where it exists.
+func exactStatistics(to map[string]result.Stat, c *twosample.Comparison, spread float64, hasSpread bool, convention stat.KSConvention) {
 	if c.RefN == 0 || c.CurN == 0 {
 		return // they are null, and say why
 	}
@@ -55,16 +57,14 @@ func exactStatistics(to map[string]result.Stat, c *twosample.Comparison, ref *ce
 	to["energy"] = enclosed(distance(c.Energy, "energy"))
 	w := distance(c.Wasserstein, "wasserstein")
 	to["wasserstein"] = enclosed(w)
-	to["wasserstein_normed"] = enclosed(normed(w, ref))
+	to["wasserstein_normed"] = enclosed(normed(w, spread, hasSpread))
 }
 
-// normed divides a distance by the reference's standard deviation (ddof 0).
-func normed(s result.Stat, ref *cells.Counts) result.Stat {
+// normed divides a distance by a standard deviation.
+func normed(s result.Stat, std float64, ok bool) result.Stat {
 	if s.Value == nil {
 		return s
 	}
-	_, variance, ok := exact.MeanVariance(&ref.Sum, &ref.SumSquares, ref.N(), 0)
-	std := math.Sqrt(variance)
 	switch v := *s.Value / std; {
 	case ok && std == 0:
 		return null("the reference is constant: its standard deviation is 0")

@@ -29,11 +29,20 @@ func scipyNames(kind cells.Kind) []string {
 
 // numericSciPy compares two samples of numbers by the conventions of SciPy. The verdict is that of the default convention.
 func (w *worker) numericSciPy(f *feature, ref, cur *part, keep bool) (Feature, error) {
+	// Before the values are sorted: NumPy's sums depend on their order.
+	t, _, p, hasWelch := twosample.WelchSciPy(ref.numbers, cur.numbers)
+	refMean, refStd := numpyMoments(ref.numbers)
+	curMean, curStd := numpyMoments(cur.numbers)
+	_, spread, hasSpread := twosample.MomentsNumPy(ref.numbers, 0)
 	cellsOf, counts, err := w.frozenNumeric(f, ref, cur, keep)
 	if err != nil {
 		return Feature{}, err
 	}
+	if n := len(ref.numbers); n > 0 && ref.numbers[0] == ref.numbers[n-1] {
+		spread = 0 // whatever rounding makes of it
+	}
 	out := Feature{Feature: detectors.Evaluate(cellsOf, counts, w.Config), Shape: sampleShape(ref.numbers, cur.numbers)}
+	out.Reference.Mean, out.Reference.Std, out.Current.Mean, out.Current.Std = refMean, refStd, curMean, curStd
 	out.Reference.Median, out.Current.Median = median(ref.numbers), median(cur.numbers)
 	edges, refBins, curBins := decileTable(cellsOf, ref.numbers, cur.numbers)
 	s := tableStatistics(refBins, curBins)
@@ -46,18 +55,29 @@ func (w *worker) numericSciPy(f *feature, ref, cur *part, keep bool) (Feature, e
 	for _, name := range scipyNames(cells.Numeric)[9:] {
 		s[name] = null(problem(&out.Feature))
 	}
-	exactStatistics(s, &compared, cellsOf.Counts, stat.KSSciPy)
+	exactStatistics(s, &compared, spread, hasSpread, stat.KSSciPy)
 	for name, st := range s {
 		st.Lower, st.Upper = nil, nil
 		s[name] = st
 	}
-	if t, _, p, ok := twosample.Welch(ref.numbers, cur.numbers); ok {
+	if hasWelch {
 		s["welch_t"] = valueP(t, p)
 	} else if len(ref.numbers) > 0 && len(cur.numbers) > 0 {
 		s["welch_t"] = null("needs 2 values on each side, a variance, and no overflow")
 	}
 	w.show(&out, s, binsOf(edges, refBins, curBins))
 	return out, nil
+}
+
+// numpyMoments returns mean and standard deviation (ddof 1), nil where one does not exist.
+func numpyMoments(values []float64) (mean, std *float64) {
+	if m, _, ok := twosample.MomentsNumPy(values, 0); ok || (len(values) > 0 && m-m == 0) {
+		mean = &m
+	}
+	if _, s, ok := twosample.MomentsNumPy(values, 1); ok {
+		std = &s
+	}
+	return mean, std
 }
 
 // categoricalSciPy compares two samples of categories over the union of both.
