@@ -7,10 +7,10 @@ FUZZTIME ?= 30s
 LINT     := $(GO) tool -modfile=tools/golangci-lint/go.mod golangci-lint
 
 .DEFAULT_GOAL := help
-.PHONY: help build test race lint fmt fuzz bench soak generate metrics ci docker clean
+.PHONY: help build test race lint fmt fuzz bench soak generate screenshots metrics ci docker clean
 
 help: ## list these targets
-	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 build: ## build bin/driftd, one static binary
 	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '$(LDFLAGS)' -o bin/driftd ./cmd/driftd
@@ -39,6 +39,10 @@ soak: ## run the daemon for DURATION (default 1h) at a steady rate: is what it t
 
 generate: ## regenerate what is generated: schemas, tables in docs
 	$(GO) generate ./...
+
+screenshots: ## take the pictures of docs/images from the demo's page, in Chromium
+	rm -rf docs/images
+	$(GO) test ./e2e -run '^TestScreenshots$$' -count=1 -args -screenshots "$(CURDIR)/docs/images"
 
 metrics: ## start the daemon and check its /metrics with promtool
 	scripts/check-metrics.sh

@@ -92,13 +92,13 @@
         } },
       },
       series: [{ label: "window", value: (u, v) => (v === null ? "–" : iso(v * 1e3)) }].concat(spec.lines.map((l) => ({
-        label: l.label, stroke: color(l.color), width: l.dash ? 1 : 1.5, dash: l.dash ? [5, 4] : undefined, spanGaps: false,
+        label: l.label, stroke: color(l.color), width: l.bars ? 0 : l.dash ? 1 : 1.5, dash: l.dash ? [5, 4] : undefined, spanGaps: false,
         points: { show: !l.dash && !l.bars && l.values.length < 90, size: 4 },
         fill: l.bars ? color(l.color) + "99" : undefined, paths: l.bars ? uPlot.paths.bars({ size: [0.8, 40] }) : undefined,
         value: (u, v) => (v === null ? "–" : digits(v) + spec.unit),
       }))),
       axes: [{ ...axis, space: 76, values: utcTicks }, { ...axis, size: 58, values: (u, ticks) => ticks.map((v) => digits(v) + spec.unit) }],
-      hooks: data.kind === "feature" ? { ready: [(u) => u.over.addEventListener("click", () => open(data, u.cursor.idx))] } : {},
+      hooks: data.kind === "feature" ? { ready: [(u) => u.over.addEventListener("click", (e) => open(data, u.posToIdx(e.offsetX)))] } : {},
     };
   }
 
