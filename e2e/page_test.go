@@ -18,9 +18,11 @@ import (
 
 	"github.com/chromedp/chromedp"
 	"github.com/chromedp/chromedp/kb"
+	"github.com/santhosh-tekuri/jsonschema/v6"
 
 	"github.com/driftd/driftd/history"
 	"github.com/driftd/driftd/internal/browsertest"
+	"github.com/driftd/driftd/internal/testenv"
 	"github.com/driftd/driftd/result"
 )
 
@@ -373,6 +375,10 @@ func alertsView(t *testing.T, b *browsertest.Browser, d *demonstration) {
 		t.Fatalf("%d incidents, and the demo injects three", len(all))
 	}
 	same(t, "incidents", len(b.Texts("article.incident")), len(all))
+	schema, err := jsonschema.NewCompiler().Compile(filepath.Join(testenv.Root(t), "docs", "schema", "transition.schema.json"))
+	if err != nil {
+		t.Fatal(err)
+	}
 	for _, in := range all {
 		article := fmt.Sprintf(`[data-incident=%q] `, in.Incident)
 		same(t, "title", b.Text(article+"h3"), in.Title)
@@ -381,6 +387,13 @@ func alertsView(t *testing.T, b *browsertest.Browser, d *demonstration) {
 		same(t, "value", value, text(&in.Value))
 		var steps []result.Transition
 		d.get("/api/v1/alerts?incident="+in.Incident, &steps)
+		var raw []any
+		d.get("/api/v1/alerts?incident="+in.Incident, &raw)
+		for _, step := range raw {
+			if err := schema.Validate(step); err != nil {
+				t.Errorf("a transition against docs/schema/transition.schema.json: %v", err)
+			}
+		}
 		slices.Reverse(steps)
 		lines := b.Texts(article + ".timeline li .change")
 		same(t, "steps", len(lines), len(steps))
