@@ -32,6 +32,10 @@ const (
 	tokenFile = "driftd.token"
 )
 
+// EmbeddedSyncInterval is how long the embedded broker may take to bring what it acknowledged to the disk, without SyncAlways.
+// It is the server's own default.
+const EmbeddedSyncInterval = 2 * time.Minute
+
 // EmbeddedOptions configures the embedded broker. Only StoreDir is required.
 type EmbeddedOptions struct {
 	StoreDir   string       // directory of the streams; created with mode 0700 if absent
@@ -114,6 +118,7 @@ func startLocked(opts EmbeddedOptions) (*Embedded, error) {
 		StoreDir:              opts.StoreDir,
 		JetStreamMaxStore:     opts.MaxStore,
 		SyncAlways:            opts.SyncAlways,
+		SyncInterval:          EmbeddedSyncInterval,
 		NoSigs:                true,
 		DisableShortFirstPing: true,
 	}

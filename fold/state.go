@@ -288,17 +288,12 @@ func Restore(stream string, head []byte, stored map[string][]byte, refs Referenc
 	if err := dec.Decode(&h); err != nil {
 		return nil, fmt.Errorf("reading the state's header: %w", err)
 	}
-	if h.Version != stateVersion {
-		return nil, fmt.Errorf("the state has version %d, this driftd reads %d: run the driftd that wrote it, or upgrade", h.Version, stateVersion)
+	if err := h.check(); err != nil {
+		return nil, err
 	}
-	var config []byte
-	parts := 0
-	for ; stored[configPrefix+strconv.Itoa(parts)] != nil; parts++ {
-		config = append(config, stored[configPrefix+strconv.Itoa(parts)]...)
-	}
-	var counting Counting
-	if err := json.Unmarshal(config, &counting); err != nil {
-		return nil, fmt.Errorf("restoring the configuration: %w", err)
+	counting, parts, err := storedCounting(stored)
+	if err != nil {
+		return nil, err
 	}
 	p := New(stream, counting, h.IDKey, refs, budget)
 	p.position, p.configHash, p.configStored, p.configParts = h.Position, h.ConfigHash, true, parts

@@ -92,8 +92,12 @@ func verifyOwn(found, want jetstream.StreamConfig, l limits) error {
 	if l.replicas != 0 {
 		c.want("num_replicas", l.replicas, found.Replicas, edit+", or correct the configuration")
 	}
-	if want.Duplicates != 0 && found.Duplicates < want.Duplicates {
-		c.want("duplicate_window", want.Duplicates, found.Duplicates, edit)
+	duplicates := want.Duplicates
+	if l.maxAge == 0 && found.MaxAge > 0 {
+		duplicates = min(duplicates, found.MaxAge) // the server refuses a window longer than the age
+	}
+	if found.Duplicates < duplicates {
+		c.want("duplicate_window", duplicates, found.Duplicates, edit)
 	}
 	return errors.Join(c.errs...)
 }

@@ -41,6 +41,7 @@ func commands() []command {
 		replayCommand(),
 		referenceCommand(),
 		deadLettersCommand(),
+		doctorCommand(),
 		versionCommand(),
 	}
 }
