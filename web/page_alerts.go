@@ -49,7 +49,7 @@ func (s *Server) alertsPage(r *http.Request, p params) (*frame, error) {
 	q := history.AlertsQuery{
 		Page: history.Page{Limit: pageIncidents, Cursor: p["cursor"]}, Model: data.Model, State: result.IncidentState(data.State), Incident: data.Incident,
 	}
-	list, next, err := s.incidents(r, q, selection{}) //nolint:exhaustruct_v5 // the default selection
+	list, next, err := s.incidents(r, q, selection{})
 	if err != nil {
 		return nil, err
 	}

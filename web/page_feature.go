@@ -109,7 +109,7 @@ func (s *Server) featurePage(r *http.Request, p params) (*frame, error) {
 	if err != nil {
 		return nil, err
 	}
-	data := featurePage{ //nolint:exhaustruct_v5 // filled below
+	data := featurePage{ // the rest is filled below
 		selection: sel, choices: c, Name: name, Role: series.Role, Points: series.Points, Total: len(series.Points), Model: sel.Model, ModelURL: sel.URL(),
 	}
 	at := 0
@@ -232,7 +232,7 @@ func (s *Server) featureCharts(d *featurePage, q history.FeatureQuery) {
 	maps.DeleteFunc(c.Rates, func(_ string, v []*float64) bool {
 		return !slices.ContainsFunc(v, func(x *float64) bool { return x != nil })
 	})
-	link := d.selection.FeatureURL(q.Feature, d.Role, 0)
+	link := d.FeatureURL(q.Feature, d.Role, 0)
 	u, err := url.Parse(link)
 	if err == nil {
 		values := u.Query()
@@ -259,7 +259,7 @@ func lines(f *result.Feature, stat string) []chartLine {
 // neighbours fills in the links to the windows before and after, and the window picker.
 func (d *featurePage) neighbours(q history.FeatureQuery, at int, stat string) {
 	link := func(start int64) string {
-		u := d.selection.FeatureURL(q.Feature, d.Role, start)
+		u := d.FeatureURL(q.Feature, d.Role, start)
 		if stat == "" {
 			return u
 		}

@@ -2,6 +2,7 @@ package web
 
 import (
 	"html/template"
+	"maps"
 	"math"
 	"net/url"
 	"strconv"
@@ -175,8 +176,6 @@ func (s selection) FeatureURL(feature string, role result.Role, start int64) str
 func (s selection) API(path string, more url.Values) string {
 	q := s.query()
 	q.Del("windows")
-	for k, v := range more {
-		q[k] = v
-	}
+	maps.Copy(q, more)
 	return withQuery("/api/v1/models/"+url.PathEscape(s.Model)+path, q)
 }

@@ -3,6 +3,7 @@ package web
 import (
 	"encoding/json"
 	"fmt"
+	"math"
 	"net/http"
 	"net/url"
 	"slices"
@@ -95,7 +96,7 @@ func (s *Server) modelPage(r *http.Request, p params) (*frame, error) {
 	if err != nil {
 		return nil, err
 	}
-	data := modelPage{selection: sel, choices: c, Detail: detail, Count: sel.Windows, Choices: c.Windows} //nolint:exhaustruct_v5 // filled below
+	data := modelPage{selection: sel, choices: c, Detail: detail, Count: sel.Windows, Choices: c.Windows}
 	if err := s.modelWindows(r, &data); err != nil {
 		return nil, err
 	}
@@ -189,7 +190,7 @@ func (s *Server) heatTable(r *http.Request, sel selection) (*heatTablePage, erro
 			if cell.Verdict != "" {
 				cell.URL = sel.FeatureURL(f.Feature, f.Role, heat.Windows[j].Window.Start)
 			}
-			if v := f.PSI[j]; v == v { //nolint:gocritic // NaN is "no number"
+			if v := f.PSI[j]; !math.IsNaN(v) {
 				cell.PSI = &v
 			}
 			row.Cells[j] = cell

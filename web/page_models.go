@@ -92,7 +92,7 @@ func (s *Server) strip(r *http.Request, sel selection, row *stateRow) error {
 	}
 	if at := newest(sums); at > 0 {
 		w := &sums[at]
-		row.Empty = row.Window.Start
+		row.Empty = sums[0].Window.Start
 		row.State = history.State{
 			Version: w.Key.Version, Segment: w.Key.Segment, ResultID: w.ResultID, Window: w.Window, Revision: w.Revision, Complete: w.Complete,
 			Verdict: w.Verdict, DriftShare: w.DriftShare, Events: w.Counts.Events, Features: w.Features, Reasons: w.Reasons,
