@@ -98,7 +98,7 @@ func (s *Server) incident(r *http.Request, data []byte, sel selection) (incident
 	}
 	sel.Model, sel.Version, sel.Segment, sel.Size, sel.To = in.Key.Model, in.Key.Version, in.Key.Segment, in.Window.Size, 0
 	in.ModelURL, in.URL = sel.URL(), withQuery("/alerts", url.Values{"incident": {in.Incident}})
-	if in.Feature != "" {
+	if in.Feature != "" && in.ResultID != "" { // without a result there is no window to look at
 		in.FeatureURL = sel.FeatureURL(in.Feature, in.Role, in.Window.Start)
 	}
 	all, err := s.o.Reader.Alerts(r.Context(), history.AlertsQuery{
@@ -112,7 +112,7 @@ func (s *Server) incident(r *http.Request, data []byte, sel selection) (incident
 		if err := json.Unmarshal(data, &st.Transition); err != nil {
 			return in, fmt.Errorf("reading a stored transition: %w", err)
 		}
-		if st.Feature != "" {
+		if st.Feature != "" && st.ResultID != "" {
 			st.URL = sel.FeatureURL(st.Feature, st.Role, st.Window.Start)
 		}
 		in.Timeline = append(in.Timeline, st)
