@@ -309,3 +309,34 @@ func BenchmarkAddSquare(b *testing.B) {
 		s.AddSquare(123.456)
 	}
 }
+
+// The difference of two means against rational arithmetic, also where it is a tiny part of them or below the normal numbers.
+func TestMeanDifference(t *testing.T) {
+	r := rand.New(rand.NewPCG(6, 6))
+	for i := range 300 {
+		a, b := values(r, 1+r.IntN(30)), values(r, 1+r.IntN(30))
+		if i%3 == 0 {
+			a, b = []float64{1e16, 1, 2}, []float64{1e16, 1, 1 + float64(i)}
+		}
+		if i%3 == 1 {
+			a, b = []float64{5e-324, 1e-323}, []float64{5e-324, 5e-324, float64(i) * 5e-324}
+		}
+		want := new(big.Rat)
+		for _, side := range [][]float64{a, b} {
+			mean := new(big.Rat)
+			for _, x := range side {
+				mean.Add(mean, new(big.Rat).SetFloat64(x))
+			}
+			want.Sub(mean.Quo(mean, big.NewRat(int64(len(side)), 1)), want)
+		}
+		want.Neg(want)
+		nearest, _ := want.Float64()
+		got, ok := exact.MeanDifference(sumOf(a), uint64(len(a)), sumOf(b), uint64(len(b)))
+		if ok == math.IsInf(nearest, 0) || (ok && got != nearest) {
+			t.Fatalf("mean(%v) - mean(%v) = %v (%v), want %v", a, b, got, ok, nearest)
+		}
+	}
+	if _, ok := exact.MeanDifference(sumOf(nil), 0, sumOf([]float64{1}), 1); ok {
+		t.Error("there is no mean of nothing")
+	}
+}

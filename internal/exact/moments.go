@@ -14,6 +14,21 @@ func Mean(sum *Sum, n uint64) (float64, bool) {
 	return quotient(v, exp, new(big.Int).SetUint64(n), sum.marks == 0)
 }
 
+// MeanDifference returns a/n - b/m, the difference of the means of n and of m values, rounded once: where it is small beside the
+// means, nothing is lost. It returns false for n or m of 0, on overflow, and where values that were not finite are in a sum.
+func MeanDifference(a *Sum, n uint64, b *Sum, m uint64) (float64, bool) {
+	if n == 0 || m == 0 {
+		return 0, false
+	}
+	bigN, bigM := new(big.Int).SetUint64(n), new(big.Int).SetUint64(m)
+	x, xExp := a.integer()
+	y, yExp := b.integer()
+	exp := min(xExp, yExp)
+	x.Mul(x.Lsh(x, uint(xExp-exp)), bigM)
+	y.Mul(y.Lsh(y, uint(yExp-exp)), bigN)
+	return quotient(x.Sub(x, y), exp, bigN.Mul(bigN, bigM), a.marks == 0 && b.marks == 0)
+}
+
 // MeanVariance returns the mean and the variance of n values from their exact sum and sum of squares:
 //
 //	mean = S/n      variance = (n·Q - S²) / (n·(n - ddof))
@@ -57,6 +72,12 @@ func quotient(num *big.Int, exp int, den *big.Int, defined bool) (float64, bool)
 	}
 	if num.Sign() == 0 {
 		return 0, true
+	}
+	// The quotient of two integers to 53 bits is rounded once, and shifting it is exact but for subnormal numbers.
+	q := new(big.Float).SetPrec(53).Quo(new(big.Float).SetInt(num), new(big.Float).SetInt(den))
+	if at := q.MantExp(nil) + exp; at > -1021 && at <= 1024 {
+		f, _ := q.SetMantExp(q, exp).Float64()
+		return f, true
 	}
 	num = new(big.Int).Set(num)
 	den = new(big.Int).Set(den)
