@@ -56,7 +56,7 @@ func modelCounting(m Model) fold.ModelConfig {
 	}
 	for name, f := range m.Features {
 		own := fold.FeatureConfig{Ignore: f.Ignore, Detectors: nil}
-		if f.Detectors != m.Detectors {
+		if !f.Detectors.Equal(m.Detectors) {
 			own.Detectors = &f.Detectors
 		}
 		switch {

@@ -184,7 +184,7 @@ func TestConfigTellsOfTheIncidents(t *testing.T) {
 	if m.Reference != demo.ReferenceName || len(c.Models) != 1 {
 		t.Errorf("reference %q of %d models", m.Reference, len(c.Models))
 	}
-	if d := config.Default().Model("x"); m.Detectors != d.Detectors {
+	if d := config.Default().Model("x"); !m.Detectors.Equal(d.Detectors) {
 		t.Error("the demo judges by thresholds of its own")
 	}
 	for _, in := range demo.Incidents() {

@@ -2,6 +2,7 @@ package detectors
 
 import (
 	"fmt"
+	"math"
 	"slices"
 	"strconv"
 
@@ -20,13 +21,10 @@ type edge struct {
 	own bool
 }
 
-// binTable counts both sides in the bins that the reference gives, in the order of values, without those that are empty on both
-// sides. Every edge is a cut point, so that every bin is a union of cells; where one is not, there is no table but a problem.
-func binTable(f *reference.Feature, cur *cells.Counts, how string) (bins []result.Bin, problem string) {
-	if f.Space.Kind() == cells.Categorical {
-		return categoryTable(f.Counts, cur), ""
-	}
-	edges := valueEdges(f, how)
+// binEdges returns the edges of a numeric feature's bins. Every edge is a cut point, so that every bin is a union of cells; where
+// one is not, there is no table but a problem.
+func binEdges(f *reference.Feature, how string) (edges []edge, problem string) {
+	edges = valueEdges(f, how)
 	if edges == nil {
 		edges = decileEdges(f.Deciles, how != BinsQuantile10)
 	}
@@ -35,9 +33,10 @@ func binTable(f *reference.Feature, cur *cells.Counts, how string) (bins []resul
 			return nil, fmt.Sprintf("the bin edge %s is not a cut point of the reference: create it again", short(e.at))
 		}
 	}
-	return edgeTable(f.Counts, cur, edges), ""
+	return edges, ""
 }
 
+// categoryTable has a bin for each category that is not empty on both sides, in their order.
 func categoryTable(ref, cur *cells.Counts) []result.Bin {
 	var bins []result.Bin
 	other := otherLabel
@@ -85,29 +84,54 @@ func decileEdges(deciles []float64, split bool) []edge {
 	return edges
 }
 
-// edgeTable walks the cells once; the bins advance with them.
-func edgeTable(ref, cur *cells.Counts, edges []edge) []result.Bin {
-	var bins []result.Bin
-	current := -1 // the bin that the last cell fell into: 2·k before edge k, 2·k+1 at edge k if it is a bin of its own
-	next := 0     // the first edge that is not yet passed
-	for p := range cells.Walk(ref, cur) {
-		// A point belongs before an edge that is ≥ it, the values of a gap before one that is > its lower end.
-		for next < len(edges) && (edges[next].at < p.Lo || (!p.Point && edges[next].at <= p.Lo)) {
-			next++
+// binner counts both sides in bins while the cells are walked in order; the bins advance with them.
+type binner struct {
+	edges   []edge
+	bins    []result.Bin
+	current int // the bin that the last cell fell into: 2·k before edge k, 2·k+1 at edge k if it is a bin of its own
+	next    int // the first edge that is not yet passed
+
+	until float64 // what begins below this is in the last bin as well
+}
+
+// scan takes the next cells.
+func (b *binner) scan(chunk []cells.Cell) {
+	for i := range chunk {
+		if p := &chunk[i]; b.bins == nil || !(p.Lo < b.until) {
+			b.add(p)
+			switch {
+			case b.next == len(b.edges):
+				b.until = math.Inf(1)
+			case b.current == 2*b.next:
+				b.until = b.edges[b.next].at
+			default:
+				b.until = math.Inf(-1)
+			}
+		} else {
+			last := &b.bins[len(b.bins)-1]
+			last.Reference += p.Ref
+			last.Current += p.Cur
 		}
-		bin := 2 * next
-		if p.Point && next < len(edges) && edges[next].own && edges[next].at == p.Lo {
-			bin++
-		}
-		if bin != current {
-			bins = append(bins, result.Bin{Label: binLabel(edges, bin), Reference: 0, Current: 0})
-			current = bin
-		}
-		last := &bins[len(bins)-1]
-		last.Reference += p.Ref
-		last.Current += p.Cur
 	}
-	return bins
+}
+
+func (b *binner) add(p *cells.Cell) {
+	point := p.Point()
+	// A point belongs before an edge that is ≥ it, the values of a gap before one that is > its lower end.
+	for b.next < len(b.edges) && (b.edges[b.next].at < p.Lo || (!point && b.edges[b.next].at <= p.Lo)) {
+		b.next++
+	}
+	bin := 2 * b.next
+	if point && b.next < len(b.edges) && b.edges[b.next].own && b.edges[b.next].at == p.Lo {
+		bin++
+	}
+	if bin != b.current || b.bins == nil {
+		b.bins = append(b.bins, result.Bin{Label: binLabel(b.edges, bin), Reference: 0, Current: 0})
+		b.current = bin
+	}
+	last := &b.bins[len(b.bins)-1]
+	last.Reference += p.Ref
+	last.Current += p.Cur
 }
 
 // binLabel names a bin for people: `≤ 4`, `< 4`, `(4, 9]`, `(4, 9)`, `= 9`, `> 12.5`, `any value`.

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"reflect"
 	"slices"
 	"strings"
 )
@@ -33,12 +34,55 @@ const (
 	FDRBenjaminiYekutieli = "by" // any dependence; stricter
 )
 
+// AllStatistics in Config.Statistics stands for every name.
+const AllStatistics = "all"
+
+// defaultStatistics are what is computed where Config.Statistics is empty, beside what verdicts need: the cheap ones that say different
+// things.
+func defaultStatistics() []string {
+	return []string{
+		"psi", "psi_debiased", "kl", "js", "hellinger", "total_variation", "chi2", "ks", "wasserstein", "mean_shift",
+	}
+}
+
+func statisticNames() []string {
+	specs := Builtin()
+	names := make([]string, len(specs))
+	for i, s := range specs {
+		names[i] = s.Name
+	}
+	return names
+}
+
+// wants reports whether a statistic is computed.
+func (c Config) wants(s Spec) bool {
+	if s.Rate != NotARate || s.Name == gate {
+		return true // verdicts need it
+	}
+	wanted := c.Statistics
+	if len(wanted) == 0 {
+		wanted = defaultStatistics()
+	}
+	return slices.Contains(wanted, s.Name) || slices.Contains(wanted, AllStatistics)
+}
+
+// Equal reports whether both say the same.
+func (c Config) Equal(o Config) bool {
+	same := slices.Equal(c.Statistics, o.Statistics)
+	c.Statistics, o.Statistics = nil, nil // an empty list and none are the same
+	return same && reflect.DeepEqual(c, o)
+}
+
 // MaxValueBins is the largest number of distinct reference values for which BinsAuto gives each a bin of its own.
 const MaxValueBins = 20
 
 // Config says how a feature is measured and judged. Default gives the documented defaults. It travels as JSON in the input
 // stream, so that a second reading of the stream judges the same.
 type Config struct {
+	// Which statistics are computed, by their names in docs/statistics.md, or `all`. Empty: psi, psi_debiased, kl, js, ks, chi2,
+	// hellinger, total_variation, wasserstein and mean_shift. The gate of the verdicts and the rates are always computed.
+	Statistics []string `json:"statistics,omitempty" yaml:"statistics"`
+
 	// How bins are made from the reference: `auto`, `quantile10_split` or `quantile10`.
 	Bins string `json:"bins" yaml:"bins"`
 
@@ -79,7 +123,7 @@ type Config struct {
 // Default returns the documented defaults.
 func Default() Config {
 	return Config{
-		Bins: BinsAuto, Smoothing: SmoothingPseudocount, Epsilon: 1e-4, Convention: ConventionDefault, ChiSquareMinExpected: 1,
+		Statistics: []string{}, Bins: BinsAuto, Smoothing: SmoothingPseudocount, Epsilon: 1e-4, Convention: ConventionDefault, ChiSquareMinExpected: 1,
 		Warning: 0.1, Drift: 0.25, Q: 0.01, FDR: FDRBenjaminiHochberg, RateWarning: 0.02, RateDrift: 0.1, DriftShare: 0.5,
 	}
 }
@@ -116,6 +160,17 @@ func (c Config) Validate() error {
 				upper = fmt.Sprintf(" and at most %v", most)
 			}
 			fail(path, "must be %s %v%s, got %v", word, least, upper, got)
+		}
+	}
+	known := statisticNames()
+	for i, name := range c.Statistics {
+		switch {
+		case name == AllStatistics && len(c.Statistics) > 1:
+			fail("statistics", "%q says everything: leave the other names out", name)
+		case name != AllStatistics && !slices.Contains(known, name):
+			fail("statistics", "must be %s or some of %s, got %q", AllStatistics, strings.Join(known, ", "), name)
+		case slices.Contains(c.Statistics[:i], name):
+			fail("statistics", "has %q twice", name)
 		}
 	}
 	oneOf("bins", c.Bins, BinsAuto, BinsQuantile10Split, BinsQuantile10)

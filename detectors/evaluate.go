@@ -9,7 +9,7 @@ import (
 // gate is the statistic that verdicts of a feature's distribution are taken by; its p-value is corrected by Judge.
 const gate = "psi_debiased"
 
-// Evaluate computes every statistic of a feature in one window. The verdict that it sets is provisional: what the effect alone says;
+// Evaluate computes the configured statistics of a feature in one window; those that verdicts need are always among them. The verdict that it sets is provisional: what the effect alone says;
 // Judge corrects for the number of features and gives the reasons. f and cur are not changed.
 func Evaluate(f *reference.Feature, cur *cells.Counts, cfg Config) result.Feature {
 	in := NewInput(f, cur, cfg)
@@ -24,12 +24,14 @@ func Evaluate(f *reference.Feature, cur *cells.Counts, cfg Config) result.Featur
 		},
 		Verdict: result.Insufficient, Reasons: []string{},
 	}
-	out.Reference.Median, out.Current.Median = medians(in.Ref, in.Cur)
+	if in.sweep != nil {
+		out.Reference.Median, out.Current.Median = in.sweep.refMiddle.value(in.Ref), in.sweep.curMiddle.value(in.Cur)
+	}
 	if out.Bins == nil {
 		out.Bins = []result.Bin{}
 	}
 	for _, s := range Builtin() {
-		if s.AppliesTo(kind) {
+		if s.AppliesTo(kind) && cfg.wants(s) {
 			out.Statistics[s.Name] = existing(s.Compute(in))
 		}
 	}

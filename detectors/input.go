@@ -11,11 +11,14 @@ import (
 type Input struct {
 	Ref, Cur   *cells.Counts // never nil, over the same cells
 	Singletons uint64        // categories that the reference saw once: the Good-Turing estimate of what it did not see
+	Distinct   uint64        // distinct values or categories of the reference
 	Config     Config
 
 	Bins    []result.Bin // the table for people: every bin that is not empty on both sides
 	RefBins []uint64     // the counts of Bins
 	CurBins []uint64
+
+	sweep *sweep // of a numeric feature: what one walk over the cells says
 
 	// Problem says why no statistic of the distribution exists; empty: they do.
 	Problem string
@@ -25,7 +28,7 @@ type Input struct {
 func NewInput(f *reference.Feature, cur *cells.Counts, cfg Config) Input {
 	in := Input{
 		Ref: f.Counts, Cur: cur, Singletons: f.Singletons, Config: cfg,
-		Bins: nil, RefBins: nil, CurBins: nil, Problem: "",
+		Distinct: f.Distinct, Bins: nil, RefBins: nil, CurBins: nil, sweep: nil, Problem: "",
 	}
 	if !f.Counts.Space().Equal(cur.Space()) {
 		in.Cur = cells.NewCounts(f.Counts.Space())
@@ -38,16 +41,31 @@ func NewInput(f *reference.Feature, cur *cells.Counts, cfg Config) Input {
 	case in.N() == 0:
 		in.Problem = "the window has no values"
 	}
-	bins, problem := binTable(f, cur, cfg.Bins)
-	if in.Problem == "" {
-		in.Problem = problem
+	if f.Space.Kind() == cells.Categorical {
+		in.Bins = categoryTable(f.Counts, cur)
+	} else {
+		edges, problem := binEdges(f, cfg.Bins)
+		if in.Problem == "" {
+			in.Problem = problem
+		}
+		in.sweep = newSweep(f.Counts, cur, edges)
+		if problem == "" {
+			in.Bins = in.sweep.table.bins
+		}
 	}
-	in.Bins = bins
-	for _, b := range bins {
-		in.RefBins = append(in.RefBins, b.Reference)
-		in.CurBins = append(in.CurBins, b.Current)
+	in.RefBins, in.CurBins = make([]uint64, len(in.Bins)), make([]uint64, len(in.Bins))
+	for i, b := range in.Bins {
+		in.RefBins[i], in.CurBins[i] = b.Reference, b.Current
 	}
 	return in
+}
+
+// empty says why statistics on values do not exist, where they do not: unlike those on bins they need no table.
+func (in Input) empty() (reason string, ok bool) {
+	if in.M() == 0 || in.N() == 0 {
+		return in.Problem, true
+	}
+	return "", false
 }
 
 // N is the number of values in the window's distribution.

@@ -40,8 +40,20 @@ func Builtin() []Spec {
 		kl(),
 		klReverse(),
 		js(),
+		hellinger(),
+		totalVariation(),
+		lInfinity(),
 		chiSquare(),
 		ks(),
+		cramerVonMises(),
+		andersonDarling(),
+		mannWhitney(),
+		wasserstein(),
+		wassersteinNormed(),
+		energy(),
+		meanShift(),
+		stdRatio(),
+		distinct(),
 		missingRate(),
 		invalidRate(),
 		infRate(),
@@ -69,6 +81,17 @@ func value(v float64, whyNoP string) result.Stat {
 // valueP is a statistic with its p-value.
 func valueP(v, p float64) result.Stat {
 	return result.Stat{Value: &v, PValue: &p, Lower: nil, Upper: nil, Baseline: nil, Reason: ""}
+}
+
+// enclosed is a statistic that is known up to bounds, which are equal where it is known exactly; p may be nil, and whyNoP then says
+// why. Where a number overflows there is none.
+func enclosed(lower, v, upper float64, p *float64, whyNoP string) result.Stat {
+	if math.IsInf(upper, 0) || math.IsInf(lower, 0) || math.IsNaN(lower+v+upper) {
+		return null("the number overflows")
+	}
+	upper = max(upper, lower)
+	v = min(max(v, lower), upper) // the estimate is within but for rounding
+	return result.Stat{Value: &v, PValue: p, Lower: &lower, Upper: &upper, Baseline: nil, Reason: whyNoP}
 }
 
 // existing makes sure that a NaN or an infinity never leaves the package: it becomes null with a reason.

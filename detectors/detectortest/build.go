@@ -14,6 +14,12 @@ import (
 // the reference package's builder.
 func Numeric(tb testing.TB, values []float64, resolution int) *reference.Feature {
 	tb.Helper()
+	return NumericOver(tb, values, resolution, nil)
+}
+
+// NumericOver is Numeric with more cut points.
+func NumericOver(tb testing.TB, values []float64, resolution int, edges []float64) *reference.Feature {
+	tb.Helper()
 	sorted := slices.Clone(values)
 	slices.Sort(sorted)
 	for i, x := range sorted {
@@ -31,6 +37,9 @@ func Numeric(tb testing.TB, values []float64, resolution int) *reference.Feature
 	}
 	deciles := Deciles(sorted)
 	points = append(points, deciles...)
+	for _, e := range edges {
+		points = append(points, e+0) // -0 + 0 is 0
+	}
 	slices.Sort(points)
 	space, err := cells.NewNumeric(slices.Compact(points))
 	if err != nil {

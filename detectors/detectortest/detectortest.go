@@ -78,7 +78,7 @@ func noDriftOnEqualSamples(t *testing.T, s detectors.Spec, sc scenario) {
 			zero = *st.Baseline
 		}
 		fell := s.Rate == detectors.RateRise && *st.Value < zero // which is no drift, whatever its p
-		if st.PValue != nil && *st.PValue < 0.4 && !fell {
+		if st.PValue != nil && *st.PValue < 0.25 && !fell {      // no table of anderson_darling goes higher
 			t.Errorf("%s of equal samples has p %v", s.Name, *st.PValue)
 		}
 		if *st.Value > zero+Tolerance || (s.Rate == detectors.RateChange && *st.Value != zero) {

@@ -7,7 +7,7 @@ import "math"
 // H₀: both samples come from one continuous distribution. Formula: with N = m + n, ET = (1 + 1/N)/6 and
 // VT = (N+1)(4nmN - 3(n² + m²) - 2nm)/(180 N² nm), the finite-sample mean and variance of t, it is
 // CramerVonMisesSF(1/6 + (t - ET)/sqrt(45 VT)). Range [0, 1], decreasing in t.
-// Assumptions: no ties; with ties it is conservative. Minimum: 2 values on either side.
+// Assumptions: no ties; where many values are equal it is too small. Minimum: 2 values on either side.
 // Special cases: false for m or n below 2. Approximation: within 0.01 of the exact p from about 10 values a side on.
 // Cost: some microseconds.
 // Reference: T. W. Anderson, On the distribution of the two-sample Cramér-von Mises criterion, 1962.

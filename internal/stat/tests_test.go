@@ -38,7 +38,7 @@ func TestAndersonDarlingFit(t *testing.T) {
 	critical := []float64{0.325, 1.226, 1.961, 2.718, 3.752, 4.592, 6.546} // b0 + b1 + b2 of table 2
 	levels := []float64{0.25, 0.1, 0.05, 0.025, 0.01, 0.005, 0.001}
 	// The residuals of a least squares fit are orthogonal to 1, x and x².
-	for power := 0; power <= 2; power++ {
+	for power := range 3 {
 		sum, size := 0.0, 0.0
 		for i, x := range critical {
 			p, capped := andersonDarlingP(x)

@@ -83,7 +83,7 @@ func Compare(ref, cur []float64) (Comparison, error) {
 	}
 
 	c.MannWhitney.Value = float64(s.u2/2) + float64(s.u2%2)/2
-	excess := math.Abs(float64(int64(s.u2-m*n))) / 2 //nolint:gosec // the difference fits: 2U is at most 2nm < 2^63
+	excess := math.Abs(float64(int64(s.u2-m*n))) / 2 // the difference fits: 2U is at most 2nm < 2^63
 	c.MannWhitney.P, c.MannWhitney.OK = stat.MannWhitneyPValue(excess, s.ties, m, n)
 
 	w, e := s.w.total(), s.e.total()

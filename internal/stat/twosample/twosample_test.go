@@ -39,7 +39,8 @@ func naive(ref, cur []float64) (ks, cvm, a2, u, w, energy float64) {
 			b := below(pooled, z, true) + l/2
 			mid := (below(side, z, true) + below(side, z, false)) / 2
 			size := float64(len(side))
-			a2 += (all - 1) / all / size * l / all * math.Pow(all*mid-b*size, 2) / (b*(all-b) - all*l/4)
+			d := all*mid - b*size
+			a2 += (all - 1) / all / size * l / all * d * d / (b*(all-b) - all*l/4)
 		}
 	}
 	mean := func(a, b []float64) float64 {

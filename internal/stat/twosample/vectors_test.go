@@ -36,6 +36,12 @@ func TestVectors(t *testing.T) {
 			vectortest.Value(t, "ks", number(c.KS.Value, c.KS.OK), &s.KS.D, vectortest.StatAbs)
 		}
 		vectortest.Value(t, "wasserstein", number(c.Wasserstein.Value, c.Wasserstein.OK), s.Wasserstein, v.Abs())
+		_, std, ok := twosample.MomentsNumPy(v.Reference.Finite(t), 0)
+		if ok && c.Wasserstein.OK && ref[0] < ref[len(ref)-1] && std > 0 {
+			vectortest.Value(t, "wasserstein over std", number(c.Wasserstein.Value/std, true), s.WassersteinNormed, vectortest.StatAbs)
+		} else {
+			vectortest.Value(t, "wasserstein over std", nil, s.WassersteinNormed, 0)
+		}
 		vectortest.Value(t, "energy", number(c.Energy.Value, c.Energy.OK), s.Energy, v.Abs())
 
 		if s.CramerVonMises == nil {
