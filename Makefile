@@ -37,6 +37,11 @@ soak: ## run the daemon for DURATION (default 1h) at a steady rate: is what it t
 	CGO_ENABLED=0 $(GO) build -trimpath -o bin/driftd ./cmd/driftd
 	$(GO) run ./internal/soak --driftd bin/driftd --duration $(or $(DURATION),1h) $(SOAKFLAGS)
 
+bench-analyze: build ## measure driftd analyze against SciPy on 1M × 20, installed in a venv (PYTHON=python3.11 or newer; minutes)
+	test -x bin/bench-venv/bin/python || $(PYTHON) -m venv bin/bench-venv
+	bin/bench-venv/bin/python -m pip install --quiet --disable-pip-version-check -r bench/analyze/requirements.txt
+	$(GO) run ./bench/analyze -driftd bin/driftd -python bin/bench-venv/bin/python
+
 generate: ## regenerate what is generated: schemas, tables in docs
 	$(GO) generate ./...
 

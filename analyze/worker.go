@@ -31,7 +31,7 @@ func (w *worker) compare(ctx context.Context, f *feature) error {
 	}
 	f.out = make([]Feature, 1+len(w.segments))
 	for s := range f.out {
-		ref, cur := &w.refParts[0], &w.curParts[s]
+		ref, cur := &part{}, &w.curParts[s] // of a saved reference there are no values
 		if w.frozen == nil {
 			ref = &w.refParts[s]
 		}
@@ -130,10 +130,6 @@ func (w *worker) readCurrent(ctx context.Context, f *feature, kind cells.Kind) e
 
 // side reads one column as a kind into parts. A column that is not there is missing in every row.
 func (w *worker) side(ctx context.Context, t *rows.Table, column int, parts *[]part, of segmentation, kind cells.Kind) (*numericVisitor, error) {
-	if t == nil { // a saved reference
-		*parts = make([]part, 1)
-		return &numericVisitor{}, nil
-	}
 	if len(*parts) != 1+len(w.segments) {
 		*parts = make([]part, 1+len(w.segments))
 	}
