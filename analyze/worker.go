@@ -144,7 +144,7 @@ func (w *worker) side(ctx context.Context, t *rows.Table, column int, parts *[]p
 		categorical = newCategoryVisitor(*parts, of)
 		visitor = categorical
 	} else if len(*parts) == 1 && column >= 0 {
-		(*parts)[0].numbers = slices.Grow((*parts)[0].numbers, int(min(t.Rows(), 1<<31)))
+		(*parts)[0].numbers = slices.Grow((*parts)[0].numbers, int(min(t.Rows(), growAtOnce)))
 	}
 	if column < 0 {
 		visitor.Nulls(int(t.Rows()))
@@ -202,3 +202,6 @@ func (w *worker) frozenCategorical(f *feature, ref, cur *part, keep bool) (*refe
 	counts.Missing, counts.Inf, counts.Invalid = cur.missing, cur.inf, cur.invalid
 	return cellsOf, counts, nil
 }
+
+// growAtOnce bounds the numbers for which memory is taken before they are read: how many there are, a damaged file may say wrongly.
+const growAtOnce = 1 << 24
