@@ -52,28 +52,31 @@ func weightedSquares(in Input) (sum interval, places int) {
 	all := s.all()
 	var r, c uint64
 	before := 0.0
-	for p := range cells.Walk(in.Ref, in.Cur) {
-		places = min(places+1, 2)
-		rank := float64(r + c) // values before this cell
-		l := float64(p.Ref + p.Cur)
-		if p.Point {
+	for chunk := range cells.Chunks(in.Ref, in.Cur) {
+		for i := range chunk {
+			p := &chunk[i]
+			places = min(places+1, 2)
+			rank := float64(r + c) // values before this cell
+			l := float64(p.Ref + p.Cur)
+			r0, c0 := r, c
 			r += p.Ref
 			c += p.Cur
-			after := s.difference(r, c) / s.whole
-			d := (before + after) / 2
-			b := rank + l/2
-			sum.known += l * d * d / (float64(b*(all-b)) - all*l/4)
+			after := s.difference(r, c) * s.inv
+			switch {
+			case p.Point():
+				d, b := (before+after)/2, rank+l/2
+				sum.known += l * d * d / (float64(b*(all-b)) - all*l/4)
+			case l >= all:
+				return sum, 1
+			default:
+				mixed := p.Ref > 0 && p.Cur > 0
+				bottom, top := 0.0, 0.0
+				if mixed {
+					bottom, top = s.difference(r0, c)*s.inv, s.difference(r, c0)*s.inv
+				}
+				sum.add(gapSquares(rank, l, all, before, after, bottom, top, mixed))
+			}
 			before = after
-			continue
-		}
-		bottom, top := s.difference(r, c+p.Cur)/s.whole, s.difference(r+p.Ref, c)/s.whole
-		r += p.Ref
-		c += p.Cur
-		after := s.difference(r, c) / s.whole
-		sum.add(gapSquares(rank, l, all, before, after, bottom, top, p.Ref > 0 && p.Cur > 0))
-		before = after
-		if l >= all {
-			return sum, 1
 		}
 	}
 	return sum, places
@@ -87,6 +90,11 @@ func weightedSquares(in Input) (sum interval, places int) {
 // middle of the gap. On the other side Q ≥ B(N-B)(1-ρ) with ρ = NL/(4B̄(N-B̄)) for the L values of the gap with the middle B̄, and by convexity
 // splitting a group into single values only makes Σ d²/(B(N-B)) larger.
 func gapSquares(rank, l, all, before, after, bottom, top float64, mixed bool) (lower, estimate, upper float64) {
+	if l == 1 { // no ties, no order: known
+		d, b := (before+after)/2, rank+0.5
+		lower = d * d / (float64(b*(all-b)) - all/4)
+		return lower, lower, lower
+	}
 	line := rational{value: before, slope: (after - before) / l, from: rank, all: all, less: all / 4}
 	estimate = line.sum(l)
 	line.less = 0
@@ -125,11 +133,14 @@ func (f rational) derivatives(x float64) (first, third float64) {
 // sum returns Σ f(from + k - ½) for k = 1 … count: term by term near the poles and for short sums, else by the midpoint form of
 // Euler and Maclaurin, whose next term is below 1e-11 of the sum at this distance from the poles.
 func (f rational) sum(count float64) float64 {
-	const far = 64
+	const far = 64 // how near to a pole single terms are added
 	lo, hi := f.from, f.from+count
+	if count < 3*far {
+		return f.terms(lo, hi)
+	}
 	left := min(max(lo, far), hi)          // from here on far from the pole at 0
 	right := max(min(hi, f.all-far), left) // up to here far from the pole at all
-	if right-left < 2*far || count < 3*far {
+	if right-left < 2*far {
 		left, right = hi, hi
 	}
 	left, right = lo+math.Floor(left-lo), lo+math.Floor(right-lo) // whole terms

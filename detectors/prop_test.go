@@ -1,6 +1,7 @@
 package detectors_test
 
 import (
+	"encoding/json"
 	"fmt"
 	"math"
 	"math/rand/v2"
@@ -277,17 +278,21 @@ func TestFalseAlarms(t *testing.T) {
 
 func BenchmarkEvaluate(b *testing.B) {
 	rng := rand.New(rand.NewPCG(1, 1))
-	for _, points := range []int{1000, 2000, 10000} {
+	for _, points := range []int{10, 1000, 2000, 10000} {
 		f := detectortest.Numeric(b, sample(rng, shapes()[0], points), points)
 		for _, to := range shapes()[:2] {
 			c := cells.NewCounts(f.Space)
 			detectortest.AddNumbers(c, sample(rng, to, 5000))
-			b.Run(fmt.Sprintf("points=%d/%s", points, to.name), func(b *testing.B) {
-				b.ReportAllocs()
-				for b.Loop() {
-					detectors.Evaluate(f, c, detectors.Default())
-				}
-			})
+			for name, cfg := range map[string]detectors.Config{"default": detectors.Default(), "all": everything()} {
+				b.Run(fmt.Sprintf("points=%d/%s/%s", points, to.name, name), func(b *testing.B) {
+					b.ReportAllocs()
+					for b.Loop() {
+						detectors.Evaluate(f, c, cfg)
+					}
+					doc, _ := json.Marshal(detectors.Evaluate(f, c, cfg))
+					b.ReportMetric(float64(len(doc)), "json-bytes")
+				})
+			}
 		}
 	}
 }
