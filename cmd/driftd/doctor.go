@@ -66,7 +66,7 @@ func examine(ctx context.Context, con *console, where *target, asJSON bool) erro
 		dir = cfg.DataDir
 	}
 	o := doctor.Options{
-		Conn: nil, ConnectErr: nil, Embedded: where.url == "" && cfg.NATS.URL == "" && found.Token != "",
+		Conn: nil, ConnectErr: nil, Embedded: found.Token != "", // only the record of an embedded broker has one
 		Layout: (&link{nc: nil, js: nil, cfg: cfg}).layout(), References: map[string]string{},
 		Tolerance: cfg.Limits.FutureTolerance.Std(), StorePath: filepath.Join(dir, "store.db"),
 	}
