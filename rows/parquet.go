@@ -66,6 +66,16 @@ func openParquet(f *os.File) (p *parquetFile, err error) {
 		return nil, fmt.Errorf("%w (%w)", errParquet, err)
 	}
 	p = &parquetFile{file: file, leaves: nil, groups: file.RowGroups()}
+	var rows int64
+	for _, g := range p.groups {
+		if n := g.NumRows(); n < 0 || n > math.MaxInt64-rows {
+			return nil, errParquet
+		}
+		rows += g.NumRows()
+	}
+	if rows != file.NumRows() {
+		return nil, fmt.Errorf("%w (%d rows, not %d)", errParquet, rows, file.NumRows())
+	}
 	p.walk(file.Root(), nil, false)
 	slices.SortFunc(p.leaves, func(a, b parquetLeaf) int { return a.index - b.index })
 	seen := map[string]bool{}
@@ -182,9 +192,6 @@ func (c *parquetCursor) next() (v parquetValues, err error) {
 			group := c.groups[0]
 			c.groups = c.groups[1:]
 			c.left = group.NumRows()
-			if c.leaf.repeated {
-				return parquetValues{rows: int(c.left), invalid: true}, nil
-			}
 			c.pages = group.ColumnChunks()[c.leaf.index].Pages()
 			c.dict = nil
 		}
@@ -204,6 +211,12 @@ func (c *parquetCursor) next() (v parquetValues, err error) {
 		}
 		c.page = page
 		c.left -= page.NumRows()
+		if c.left < 0 {
+			return v, fmt.Errorf("%w (more rows than it should have)", errParquet)
+		}
+		if c.leaf.repeated {
+			return parquetValues{rows: int(page.NumRows()), invalid: true}, nil
+		}
 		return c.values(page)
 	}
 }
