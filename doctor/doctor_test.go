@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -329,6 +330,61 @@ func TestFaults(t *testing.T) {
 		}
 		r := examine(t, doctor.Options{Conn: nc, Layout: single()})
 		check(t, r, "state of partition 0", doctor.Broken, "")
+	})
+	t.Run("expired before it was stored", func(t *testing.T) {
+		nc, js := brokertest.New(t)
+		layout := single()
+		layout.OutboxMaxBytes = 64 << 10
+		counted(t, nc, js, layout)
+		if _, err := ingest.Outbox(t.Context(), js, "driftd-store"); err != nil {
+			t.Fatal(err)
+		}
+		publish := func(n int) {
+			for range n {
+				if _, err := js.Publish(t.Context(), "driftd.result.m", make([]byte, 4<<10)); err != nil {
+					t.Fatal(err)
+				}
+			}
+		}
+		publish(5)
+		r := examine(t, doctor.Options{Conn: nc, Layout: single()})
+		check(t, r, "store's reader", doctor.OK, "5 documents wait for the store, the oldest for ")
+		publish(35) // of 40 documents of 4 KiB, 15 find room in 64 KiB
+		r = examine(t, doctor.Options{Conn: nc, Layout: single()})
+		check(t, r, "store's reader", doctor.Broken, "25 documents expired")
+	})
+	t.Run("too old", func(t *testing.T) {
+		binary, err := exec.LookPath("nats-server")
+		if err != nil {
+			testenv.Missing(t, "nats-server below 2.12.1 (Debian: the package nats-server)")
+		}
+		ports := filepath.Join(t.TempDir(), "ports")
+		if err := os.Mkdir(ports, 0o700); err != nil {
+			t.Fatal(err)
+		}
+		cmd := exec.Command(binary, "-a", "127.0.0.1", "-p", "-1", "-js", "-sd", t.TempDir(), "--ports_file_dir", ports)
+		if err := cmd.Start(); err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() {
+			_ = cmd.Process.Kill()
+			_ = cmd.Wait()
+		})
+		var said struct{ Nats []string }
+		testenv.Eventually(t, 30*time.Second, "the server says where it listens", func() bool {
+			files, err := filepath.Glob(filepath.Join(ports, "*.ports"))
+			if err != nil || len(files) != 1 {
+				return false
+			}
+			data, err := os.ReadFile(files[0])
+			return err == nil && json.Unmarshal(data, &said) == nil && len(said.Nats) == 1
+		})
+		nc, _ := brokertest.Connect(t, said.Nats[0], "")
+		r := examine(t, doctor.Options{Conn: nc, Layout: single()})
+		check(t, r, "server", doctor.Broken, "driftd needs nats-server 2.12.1 or later")
+		if len(r.Checks) != 1 || holds(r) != "unknown unknown unknown unknown" {
+			t.Errorf("guarantees of a server that is too old: %s\n%s", holds(r), text(r))
+		}
 	})
 	t.Run("missing reference", func(t *testing.T) {
 		nc, js := brokertest.New(t)
