@@ -144,8 +144,8 @@ func TestReplayInterrupted(t *testing.T) {
 		defer func() { _ = in.Close() }() // nobody reads any more
 		code = run(ctx, []string{"replay", "-", "--data-dir", dir}, in, &stdout, &stderr, nil)
 	}()
-	line := []byte(`{"model":"churn","id":"1","ts":"2026-11-22T10:00:00Z"}` + "\n")
-	for range 10 {
+	line := []byte(`{"model":"churn","id":"1","ts":"2026-11-22T10:00:00Z"}` + strings.Repeat(" ", 1000) + "\n")
+	for range 2500 { // more than any buffer between here and the broker: some were sent when this is over
 		if _, err := out.Write(line); err != nil {
 			t.Fatal(err)
 		}
