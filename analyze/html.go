@@ -53,6 +53,7 @@ type htmlCard struct {
 	*Feature
 
 	Name       string
+	Plain      string // what happened, without statistics
 	Ignored    bool
 	Plot       *htmlPlot
 	Rows       []htmlStatistic
@@ -69,6 +70,7 @@ type htmlStatistic struct {
 type htmlPlot struct {
 	Bars   []htmlBar
 	Labels []htmlLabel
+	Top    string // the share that the highest bar stands for
 }
 
 type htmlBar struct {
@@ -84,11 +86,11 @@ func cards(features []Feature, convention string) []htmlCard {
 	out := make([]htmlCard, 0, len(order))
 	for _, f := range order {
 		c := htmlCard{
-			Feature: f, Name: f.Feature.Feature, Ignored: f.Kind == KindIgnored, Plot: nil, Rows: nil, Prediction: f.Role == result.RolePrediction,
+			Feature: f, Name: f.Feature.Feature, Plain: "", Ignored: f.Kind == KindIgnored, Plot: nil, Rows: nil, Prediction: f.Role == result.RolePrediction,
 			Low: "", High: "",
 		}
 		if !c.Ignored {
-			c.Plot = plot(f)
+			c.Plot, c.Plain = plot(f), plain(f)
 			for _, name := range orderedNames(f, convention) {
 				c.Rows = append(c.Rows, htmlStatistic{Name: name, Stat: f.Statistics[name]})
 			}
@@ -137,7 +139,7 @@ func plot(f *Feature) *htmlPlot {
 	if most == 0 {
 		return nil
 	}
-	p := &htmlPlot{}
+	p := &htmlPlot{Bars: nil, Labels: nil, Top: share(most)}
 	step := plotWidth / float64(len(ref))
 	unit := func(x float64) string { return fmt.Sprintf("%.2f", x) }
 	for i := range ref {
@@ -152,8 +154,8 @@ func plot(f *Feature) *htmlPlot {
 			where = number(&lo) + " to " + number(&hi) + ": "
 		}
 		title := fmt.Sprintf("%sreference %.1f %%, current %.1f %%", where, 100*ref[i], 100*cur[i])
-		for k, share := range []float64{ref[i], cur[i]} {
-			height := plotHeight * share / most
+		for k, part := range []float64{ref[i], cur[i]} {
+			height := plotHeight * part / most
 			p.Bars = append(p.Bars, htmlBar{
 				X: unit(step * (float64(i) + 0.08 + 0.42*float64(k))), Y: unit(plotHeight - height), Width: unit(step * 0.42), Height: unit(height),
 				Class: []string{"ref", "cur"}[k], Title: title,
