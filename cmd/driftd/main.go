@@ -42,6 +42,7 @@ func commands() []command {
 		referenceCommand(),
 		deadLettersCommand(),
 		doctorCommand(),
+		healthCommand(),
 		versionCommand(),
 	}
 }
