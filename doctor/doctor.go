@@ -124,7 +124,7 @@ func (e *exam) broker(ctx context.Context) error {
 	e.Conn.SetErrorHandler(e.refusals.take)
 	defer e.Conn.SetErrorHandler(before)
 	if e.server(ctx) {
-		e.streams = journal.Survey(ctx, js, e.Layout)
+		e.survey(ctx)
 		e.settings()
 		e.replicas()
 		e.permissions(ctx)
@@ -138,6 +138,41 @@ func (e *exam) broker(ctx context.Context) error {
 		e.references(ctx)
 	}
 	return nil
+}
+
+// A copy may be a message behind at any moment: only one that is so for long is a finding.
+const (
+	surveys    = 5
+	surveyWait = 400 * time.Millisecond
+)
+
+// survey looks at the streams until no copy is behind, or for so long that it is no matter of a moment.
+func (e *exam) survey(ctx context.Context) {
+	for range surveys {
+		e.streams = journal.Survey(ctx, e.js, e.Layout)
+		if !behind(e.streams) {
+			return
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-time.After(surveyWait):
+		}
+	}
+}
+
+func behind(streams []journal.StreamSurvey) bool {
+	for _, s := range streams {
+		if s.Info == nil || s.Info.Cluster == nil {
+			continue
+		}
+		for _, p := range s.Info.Cluster.Replicas {
+			if !p.Current && !p.Offline {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 // add notes a check.

@@ -178,8 +178,9 @@ func (e *exam) outbox(ctx context.Context) {
 		return
 	}
 	info := cons.CachedInfo()
-	waiting := info.NumPending + uint64(max(0, info.NumAckPending))
+	// What the consumer says is pending follows the stream at a distance; its floor of acknowledgements does not.
 	next := info.AckFloor.Stream + 1
+	waiting := min(s.Info.State.Msgs, s.Info.State.LastSeq-min(s.Info.State.LastSeq, info.AckFloor.Stream))
 	// What was acknowledged and then removed by retention is not missing.
 	if first := s.Info.State.FirstSeq; waiting > 0 && first > next && info.Delivered.Stream < first {
 		e.add("store's reader", Broken, "give the outbox more room (nats.outbox), and find out why the store was down",

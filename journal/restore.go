@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 )
 
@@ -89,7 +90,7 @@ func readAll(
 		return err
 	}
 	defer deleteConsumer(ctx, js, stream, c.CachedInfo().Name)
-	pending := c.CachedInfo().NumPending
+	pending, silent := c.CachedInfo().NumPending, 0
 	for pending > 0 {
 		if err := ctx.Err(); err != nil {
 			return err
@@ -110,7 +111,16 @@ func readAll(
 				return err
 			}
 		}
-		if err := batch.Error(); err != nil {
+		err = batch.Error()
+		// In a cluster the server that has the consumer may not listen yet when another says that it was created.
+		if got == 0 && errors.Is(err, nats.ErrNoResponders) && silent < restoreAttempts {
+			silent++
+			if err := pause(ctx, silent); err != nil {
+				return err
+			}
+			continue
+		}
+		if err != nil {
 			return err
 		}
 		if got == 0 {
