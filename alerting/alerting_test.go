@@ -14,10 +14,9 @@ import (
 
 const hour = int64(3_600_000)
 
-//go:fix inline
-func ptr(x float64) *float64 { return new(x) }
-
 // window returns a result of the n-th hour with one feature's gate.
+//
+//go:fix inline
 func window(n int, value float64, significant bool) (*result.Summary, []result.Feature) {
 	sum := &result.Summary{ //nolint:exhaustruct // what rules read
 		ResultID: fmt.Sprint("r", n), Key: result.Key{Model: "m", Version: result.All, Segment: result.All},

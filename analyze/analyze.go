@@ -201,7 +201,7 @@ type feature struct {
 }
 
 // rowRoles are the roles of columns that say which row it is: they are no features, here as in the daemon.
-var rowRoles = []string{"ts", "id", "model", "version"}
+func rowRoles() []string { return []string{"ts", "id", "model", "version"} }
 
 // plan lists the features: the columns of the reference, then those that only the current file has, then what only --kind names.
 func (a *analysis) plan() error {
@@ -239,7 +239,7 @@ func (a *analysis) plan() error {
 			f.frozen = r
 			if f.kind != "" && f.kind != KindIgnored && f.kind != r.Space.Kind().String() {
 				return &UsageError{fmt.Sprintf("--kind %s=%s: it is %s in the reference %s, whose cells are frozen; create another one",
-					f.header, f.kind, r.Space.Kind(), a.Options.Reference)}
+					f.header, f.kind, r.Space.Kind(), a.Reference)}
 			}
 		}
 	}
@@ -281,7 +281,7 @@ func (a *analysis) setAside(f *feature, c rows.Column) {
 	case f.ignored != "" || c.Role == "" || c.Prediction():
 	case c.Mapped:
 		f.ignored = "mapped to " + c.Role
-	case f.kind == "" && a.Convention == detectors.ConventionDefault && slices.Contains(rowRoles, c.Role):
+	case f.kind == "" && a.Convention == detectors.ConventionDefault && slices.Contains(rowRoles(), c.Role):
 		f.ignored = fmt.Sprintf("a column named %s says which row it is; compare it by --kind %s=numeric or categorical", c.Header, c.Header)
 	}
 }
@@ -319,8 +319,8 @@ func (a *analysis) compareAll(ctx context.Context) error {
 func (a *analysis) report() *Report {
 	r := &Report{
 		Schema: SchemaVersion, Convention: a.Convention,
-		Reference: Source{Source: a.Options.Reference, Rows: 0, Fingerprint: ""},
-		Current:   Source{Source: a.Options.Current, Rows: a.cur.Rows(), Fingerprint: ""},
+		Reference: Source{Source: a.Reference, Rows: 0, Fingerprint: ""},
+		Current:   Source{Source: a.Current, Rows: a.cur.Rows(), Fingerprint: ""},
 		Notes:     slices.Clone(a.notes),
 	}
 	r.Features, r.Verdict, r.DriftShare, r.Reasons = a.judge(0)
@@ -347,7 +347,7 @@ func (a *analysis) report() *Report {
 	for _, side := range []struct {
 		table *rows.Table
 		path  string
-	}{{a.ref, a.Options.Reference}, {a.cur, a.Options.Current}} {
+	}{{a.ref, a.Reference}, {a.cur, a.Current}} {
 		switch {
 		case side.table == nil:
 		case side.table.Rows() == 0:
@@ -390,9 +390,9 @@ func (a *analysis) judge(segment int) ([]Feature, result.Verdict, *float64, []st
 // fingerprint is that of the reference that `reference create` makes of the same rows, where these have no times, latencies and ids:
 // these are part of a reference, but nothing of an analysis.
 func (a *analysis) fingerprint() string {
-	name, _, _ := strings.Cut(filepath.Base(a.Options.Reference), ".")
+	name, _, _ := strings.Cut(filepath.Base(a.Reference), ".")
 	r := &reference.Reference{
-		Name: name, Source: filepath.Base(a.Options.Reference), Rows: a.ref.Rows(), Resolution: a.Resolution,
+		Name: name, Source: filepath.Base(a.Reference), Rows: a.ref.Rows(), Resolution: a.Resolution,
 	}
 	for _, f := range a.features {
 		if f.cells != nil && f.ref >= 0 {

@@ -344,8 +344,13 @@ func TestColumns(t *testing.T) {
 		got = append(got, line{f.Feature.Feature, string(f.Role), f.Kind})
 	}
 	want := []line{
-		{"a", "feature", "numeric"}, {"ts", "feature", "ignore"}, {"b", "feature", "ignore"}, {"prediction", "prediction", "numeric"},
-		{"c", "feature", "numeric"}, {"n.m", "feature", "numeric"}, {"named", "feature", "categorical"},
+		{"a", "feature", "numeric"},
+		{"ts", "feature", "ignore"},
+		{"b", "feature", "ignore"},
+		{"prediction", "prediction", "numeric"},
+		{"c", "feature", "numeric"},
+		{"n.m", "feature", "numeric"},
+		{"named", "feature", "categorical"},
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("features (-want +got):\n%s", diff)
@@ -472,7 +477,7 @@ func TestSegments(t *testing.T) {
 // Hostile names and values are text on the page, and harmless on a terminal.
 func TestHostileNames(t *testing.T) {
 	const evil = `<script>alert(1)</script>"><img src=x onerror=alert(1)>`
-	text := `"` + strings.ReplaceAll(evil, `"`, `""`) + "\x1b[2J\",s\n" + repeat(100, func(i int) string { return fmt.Sprintf("%d,\"%s\"\n", i, strings.ReplaceAll(evil, `"`, `""`)) })
+	text := `"` + strings.ReplaceAll(evil, `"`, `""`) + "\x1b[2J\",s\n" + repeat(100, func(i int) string { return fmt.Sprintf("%d,\"%s\"\n", i, strings.ReplaceAll(evil, `"`, `""`)) }) //nolint:gocritic // JSON written by hand, hostile names and all
 	path := file(t, "a.csv", text)
 	r := compare(t, options(path, path))
 	var page, table bytes.Buffer

@@ -16,17 +16,6 @@ type part struct {
 	invalid    uint64
 }
 
-func (p *part) values() uint64 {
-	if p.categories == nil {
-		return uint64(len(p.numbers))
-	}
-	var n uint64
-	for _, k := range p.categories {
-		n += k
-	}
-	return n
-}
-
 // segmentation says which segment each row is in: 1 and up; nil: there are none.
 type segmentation []uint16
 

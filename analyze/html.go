@@ -6,7 +6,6 @@ import (
 	"html/template"
 	"io"
 	"slices"
-	"strings"
 
 	"github.com/driftd/driftd/detectors"
 	"github.com/driftd/driftd/result"
@@ -174,6 +173,7 @@ func verdictWords(v result.Verdict) string {
 		return "Some of the data is changing."
 	case result.Stable:
 		return "The data looks as it did."
+	case result.Insufficient:
 	}
-	return strings.TrimSpace("There is not enough data to tell.")
+	return "There is not enough data to tell."
 }

@@ -73,6 +73,7 @@ func (t *table) verdictWord(v result.Verdict, kind string) string {
 		return t.paint(ansiYellow, "warning")
 	case result.Stable:
 		return t.paint(ansiGreen, "stable")
+	case result.Insufficient:
 	}
 	return t.paint(ansiDim, string(v))
 }
@@ -110,7 +111,7 @@ func (t *table) verdict(head string, v result.Verdict, reasons []string) {
 func (t *table) features(features []Feature) {
 	order := byHarm(features)
 	head := []string{"FEATURE", "VERDICT", "PSI", "P", "KS", "MISSING", "REFERENCE", "CURRENT", "SHAPE"}
-	var lines [][]string
+	lines := make([][]string, 0, len(order))
 	for _, f := range order {
 		lines = append(lines, t.featureLine(f))
 	}

@@ -395,7 +395,7 @@ func (v *parquetValues) visit(to Visitor) {
 	k := 0
 	for i := 0; i < v.rows; {
 		j := i
-		for j < v.rows && (v.defs == nil || v.defs[j] == v.maxDef) {
+		for j < v.rows && (v.defs == nil || v.defs[j] == v.maxDef) { //nolint:gocritic // one definition level a row, or none at all
 			if v.defs == nil {
 				j = v.rows
 				break
@@ -538,7 +538,7 @@ func (s *parquetSource) next() (*event.Event, error) {
 		switch {
 		case page.invalid:
 			v.Kind = event.ValueInvalid
-		case page.defs == nil || page.defs[s.row[i]] == page.maxDef:
+		case page.defs == nil || page.defs[s.row[i]] == page.maxDef: //nolint:gocritic // as above
 			v = page.value(s.value[i])
 			s.value[i]++
 		}

@@ -188,7 +188,8 @@ func TestTableColumns(t *testing.T) {
 		"zstd":    {write(t, "a", string(z.EncodeAll([]byte("x\n1\n\n2\n"), nil))), rows.TableOptions{}, map[string]string{"x": "1 null 2"}},
 		"empty":   {write(t, "a.csv", ""), rows.TableOptions{}, map[string]string{}},
 		"ndjson, columns come and go": {
-			write(t, "a.ndjson", `{"x":1,"x":2}`+"\n"+`{"y":{"z":"NaN"},"x":3}`+"\n\n"+`{"y":{"z":[1]}}`), rows.TableOptions{},
+			write(t, "a.ndjson", `{"x":1,"x":2}`+"\n"+`{"y":{"z":"NaN"},"x":3}`+"\n\n"+`{"y":{"z":[1]}}`),
+			rows.TableOptions{},
 			map[string]string{"x": "2 3 null", "y.z": `null "NaN" invalid`},
 		},
 		"ndjson with names of roles": {

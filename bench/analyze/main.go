@@ -60,7 +60,7 @@ func run(out io.Writer) error {
 		return o.prepare(ref, cur, saved)
 	}
 	// In a process of its own: the peak memory of a child starts with that of who starts it.
-	prepare := exec.Command(os.Args[0], append(slices.Clone(os.Args[1:]), "-prepare")...) //nolint:gosec // this program
+	prepare := exec.Command(os.Args[0], append(slices.Clone(os.Args[1:]), "-prepare")...)
 	prepare.Stderr = os.Stderr
 	if err := prepare.Run(); err != nil {
 		return fmt.Errorf("making the files: %w", err)
@@ -130,7 +130,7 @@ type contender struct {
 }
 
 func (c *contender) measure() error {
-	cmd := exec.Command(c.args[0], c.args[1:]...) //nolint:gosec // the operator names the programs
+	cmd := exec.Command(c.args[0], c.args[1:]...)
 	var stdout, stderr bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &stdout, &stderr
 	begun := time.Now()
@@ -163,7 +163,7 @@ func (o *options) prepare(ref, cur, saved string) error {
 			return err
 		}
 	}
-	cmd := exec.Command(o.driftd, "reference", "create", "--from", ref, "--out", saved) //nolint:gosec // the operator names the program
+	cmd := exec.Command(o.driftd, "reference", "create", "--from", ref, "--out", saved)
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return fmt.Errorf("freezing the reference: %w: %s", err, out)
 	}

@@ -76,20 +76,19 @@ func readVectors(t *testing.T, name string) []goldenVector {
 	}
 	defer f.Close()
 	var all []goldenVector
-	for lines := bufio.NewScanner(f); ; {
-		lines.Buffer(nil, 64<<20)
-		for lines.Scan() {
-			var v goldenVector
-			if err := json.Unmarshal(lines.Bytes(), &v); err != nil {
-				t.Fatal(err)
-			}
-			all = append(all, v)
+	lines := bufio.NewScanner(f)
+	lines.Buffer(nil, 64<<20)
+	for lines.Scan() {
+		var v goldenVector
+		if err := json.Unmarshal(lines.Bytes(), &v); err != nil {
+			t.Fatal(err)
 		}
-		if lines.Err() != nil {
-			t.Fatal(lines.Err())
-		}
-		return all
+		all = append(all, v)
 	}
+	if lines.Err() != nil {
+		t.Fatal(lines.Err())
+	}
+	return all
 }
 
 // vectorInput returns the values of an input: nil, a float64 (with NaN and infinities) or a string.
@@ -241,6 +240,14 @@ func checkVector(t *testing.T, v goldenVector, kind, format string) int {
 		}
 		return s.Value, s.PValue
 	}
+	list := func(x any, key string) []any {
+		m, ok := x.(map[string]any)
+		if !ok {
+			return nil
+		}
+		l, _ := m[key].([]any)
+		return l
+	}
 	part := func(x any, key string) any {
 		if m, ok := x.(map[string]any); ok {
 			return m[key]
@@ -324,7 +331,7 @@ func checkVector(t *testing.T, v goldenVector, kind, format string) int {
 			if empty {
 				continue
 			}
-			refs, curs, edges := part(want, "ref_counts").([]any), part(want, "cur_counts").([]any), part(want, "edges").([]any)
+			refs, curs, edges := list(want, "ref_counts"), list(want, "cur_counts"), list(want, "edges")
 			if len(f.Bins) != len(refs) {
 				t.Errorf("%d bins, want %d", len(f.Bins), len(refs))
 				continue

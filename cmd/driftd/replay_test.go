@@ -59,8 +59,10 @@ func TestBadLinesAreBounded(t *testing.T) {
 	if len(lines) != 1+maxBadLines+1 {
 		t.Errorf("the report has %d lines, want %d", len(lines), maxBadLines+2)
 	}
-	want := []string{"1,234 lines were not published:", "  a.ndjson:1: what it is",
-		"  … and 1,214 more; in all: malformed 617, no_model 617"}
+	want := []string{
+		"1,234 lines were not published:", "  a.ndjson:1: what it is",
+		"  … and 1,214 more; in all: malformed 617, no_model 617",
+	}
 	if diff := cmp.Diff(want, []string{lines[0], lines[1], lines[len(lines)-1]}); diff != "" {
 		t.Errorf("report differs (-want +got):\n%s", diff)
 	}
