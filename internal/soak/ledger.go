@@ -73,8 +73,13 @@ func (l *ledger) take(doc []byte) {
 	if s.Ref != nil {
 		w.fingerprint = s.Ref.Fingerprint
 	}
-	if old, ok := l.newest[w]; ok && s.Revision != old.Revision+1 || !ok && s.Revision != 0 {
-		l.err = fmt.Errorf("window %d of %v: revision %d came behind %d", w.start, w.key, s.Revision, old.Revision)
+	last := -1
+	if old, ok := l.newest[w]; ok {
+		last = old.Revision
+	}
+	// A revision has those versions only whose counts it changes: theirs may have gaps, that of all together may not.
+	if s.Revision <= last || w.key.Version == result.All && s.Revision != last+1 {
+		l.err = fmt.Errorf("window %d of %v: revision %d came behind %d", w.start, w.key, s.Revision, last)
 	}
 	l.newest[w] = s
 }
