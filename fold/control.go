@@ -56,6 +56,7 @@ func (p *Partition) mark(m Message, c event.Control) {
 		s := p.sources[name]
 		p.touch(s, m.Time)
 		s.Advance(min(c.Watermark, m.Time+p.counting.FutureTolerance))
+		p.settlePending(s)
 		if c.End {
 			s.Flush()
 		}

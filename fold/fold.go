@@ -332,10 +332,14 @@ func (p *Partition) drain(out *Output) bool {
 		if !p.flush(s, out) {
 			return false
 		}
+		flushing := s.Flushing()
 		for w := s.Due(); w != nil; w = s.Due() {
 			if p.full(out) || !p.emit(s, w, out) {
 				return false
 			}
+		}
+		if flushing {
+			p.store.touchSource(s.Model) // that it is over must not be forgotten in a restart, also when nothing was due
 		}
 		for _, pane := range s.Sweep() {
 			p.store.drop(s.Model, pane)

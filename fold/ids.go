@@ -122,7 +122,7 @@ func segmentName(seg uint64) string { return fmt.Sprintf("ids.%d", seg) }
 // changes yields the segments that changed since the last call of clean, and those that are no longer needed with nil.
 func (s *idSet) changes(yield func(name string, data []byte)) {
 	for _, seg := range slices.Sorted(maps.Keys(s.dirty)) {
-		if (seg+1)*segmentIDs+uint64(s.n) > s.total { // else it is forgotten already
+		if seg >= s.firstNeeded() { // else it is forgotten already
 			yield(segmentName(seg), s.encode(seg))
 		}
 	}
@@ -134,12 +134,8 @@ func (s *idSet) changes(yield func(name string, data []byte)) {
 // changeCount returns how many messages changes will take.
 func (s *idSet) changeCount() int { return len(s.dirty) + int(s.firstNeeded()-s.oldest) }
 
-func (s *idSet) firstNeeded() uint64 {
-	if s.total <= uint64(s.n) {
-		return 0
-	}
-	return (s.total - uint64(s.n)) / segmentIDs
-}
+// firstNeeded returns the first segment that holds an id of the ring.
+func (s *idSet) firstNeeded() uint64 { return (s.total - uint64(len(s.ring))) / segmentIDs }
 
 func (s *idSet) clean() {
 	clear(s.dirty)
@@ -196,6 +192,9 @@ func (s *idSet) resize(n int) {
 	kept := make([]idHash, 0, min(n, len(s.ring)))
 	for i := s.total - uint64(min(n, len(s.ring))); i < s.total; i++ {
 		kept = append(kept, s.ring[s.at(i)])
+	}
+	if len(kept) < len(s.ring) {
+		s.dirty[(s.total-uint64(len(kept)))/segmentIDs] = true // what is forgotten must not come back after a restart
 	}
 	s.n, s.ring, s.base = n, kept, s.total-uint64(len(kept))
 	slots := 1024

@@ -226,8 +226,12 @@ func (p *Partition) event(s *source, place window.Placement, ev *event.Event, fu
 	p.stats.Events++
 	pane := s.last.pane
 	if pane == nil || s.last.start != place.Start || s.last.epoch != place.Epoch.ID || s.last.version != string(ev.Version) {
-		pane = p.pane(s, place, p.version(s, ev.Version))
+		version := p.version(s, ev.Version)
+		pane = p.pane(s, place, version)
 		s.last = slot{start: place.Start, version: string(ev.Version), epoch: place.Epoch.ID, pane: pane}
+		if version == result.Other {
+			s.last = slot{} // the next one may have a place of its own, and must have it after a restart, too
+		}
 	}
 	t := &pane.Tally
 	t.Events++

@@ -221,6 +221,9 @@ func (s *Source) Advance(w int64) { s.Watermark = max(s.Watermark, w) }
 // file opened, and the watermark stays, so that a following file is not late.
 func (s *Source) Flush() { s.flush = true }
 
+// Flushing reports whether a Flush is not over yet.
+func (s *Source) Flushing() bool { return s.flush }
+
 // Due returns the next window to be emitted, in canonical order, or nil when there is none at this watermark.
 func (s *Source) Due() *Status {
 	if !s.flush && (s.Watermark == Unset || s.Watermark < s.nextDue) {
