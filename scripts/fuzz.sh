@@ -11,7 +11,7 @@ for package in $packages; do
   listed=$(go test -run '^$' -list '^Fuzz' "$package")
   for target in $(grep '^Fuzz' <<<"$listed" || true); do
     echo "fuzz: $package $target for $time"
-    go test -run '^$' -fuzz "^${target}\$" -fuzztime "$time" "$package"
+    go test -run '^$' -fuzz "^${target}\$" -fuzztime "$time" -fuzzminimizetime 5x "$package"
     ran=$((ran + 1))
   done
 done
