@@ -1,8 +1,6 @@
-# driftd as a static binary on an image without a shell, run by a user without rights. `make docker-check` builds and runs it.
+# driftd as a static binary on an image without a shell, run by a user without rights.
 #   docker build --build-arg VERSION=$(git describe --tags --always) -t driftd .
-#   docker run --read-only -v driftd-data:/data driftd
-# With a page for other machines, the configuration names authentication (docs/operations.md, Containers):
-#   docker run --read-only -v driftd-data:/data -v ./driftd:/etc/driftd:ro -p 8790:8790 driftd run --data-dir /data --config /etc/driftd/driftd.yaml
+#   docker run -v driftd-data:/data -p 127.0.0.1:8790:8790 -v ./driftd.yaml:/etc/driftd/driftd.yaml:ro driftd run --config /etc/driftd/driftd.yaml
 
 FROM golang:1.26 AS build
 WORKDIR /src
@@ -21,7 +19,5 @@ USER nonroot:nonroot
 VOLUME /data
 # The page and the API. Beyond loopback driftd listens only where the config gives TLS or authentication.
 EXPOSE 8790
-# Readiness: a broker that is away makes it unhealthy, and a restart would mend nothing.
-HEALTHCHECK --interval=10s --timeout=5s --start-period=60s CMD ["/usr/local/bin/driftd", "health", "--data-dir", "/data"]
 ENTRYPOINT ["/usr/local/bin/driftd"]
 CMD ["run", "--data-dir", "/data"]

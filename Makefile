@@ -8,10 +8,10 @@ PYTHON   ?= python3
 LINT     := $(GO) tool -modfile=tools/golangci-lint/go.mod golangci-lint
 
 .DEFAULT_GOAL := help
-.PHONY: help build test race lint fmt fuzz bench bench-analyze soak generate screenshots metrics ci docker docker-check clean
+.PHONY: help build test race lint fmt fuzz bench bench-analyze soak generate screenshots metrics ci docker clean
 
 help: ## list these targets
-	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 build: ## build bin/driftd, one static binary
 	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '$(LDFLAGS)' -o bin/driftd ./cmd/driftd
@@ -58,9 +58,6 @@ ci: ## run all that CI runs
 
 docker: ## build the container image driftd:VERSION
 	docker build --build-arg VERSION=$(VERSION) -t driftd:$(VERSION) .
-
-docker-check: ## build and run the Dockerfile without Docker, on stand-ins for its base images (root; buildah, podman)
-	scripts/check-image.sh
 
 clean: ## remove what was built
 	rm -rf bin dist
