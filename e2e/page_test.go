@@ -212,6 +212,8 @@ func modelView(t *testing.T, b *browsertest.Browser, d *demonstration) {
 	same(t, "annotations", len(b.Texts(".annotations li")), 3)
 	// Another version is another address, and has other windows.
 	b.Follow(chromedp.SetValue(`select[name=version]`, "2", chromedp.ByQuery), chromedp.Submit("form.selectors", chromedp.ByQuery))
+	// Choosing submits the form, and so does the test: whichever answers last is the page, a moment after the first one loaded.
+	b.Until("the windows of version 2 are shown", `new URLSearchParams(location.search).get("version") === "2" && document.querySelector(".windows tr[data-result] .events")`)
 	var at string
 	b.Run(chromedp.Location(&at))
 	if u, err := url.Parse(at); err != nil || u.Query().Get("version") != "2" {
