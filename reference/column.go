@@ -22,19 +22,25 @@ type column struct {
 	kind event.ValueKind
 	num  float64
 	str  string
+	at   int64 // the pane of the row, or untimed
+
+	runs   []run             // the panes of numbers, once a row has a time
+	others map[int64]*others // what else there is in a pane
 }
 
 func newColumn() *column {
 	return &column{
 		numbers: nil, falses: 0, trues: 0, strings: map[string]uint64{}, invalid: 0, row: 0, kind: 0, num: 0, str: "",
+		at: untimed, runs: nil, others: nil,
 	}
 }
 
 // set notes the value of a row. A name that a row has twice counts once: the last value wins, so the latest is held back.
-func (c *column) set(row uint64, v event.Value) {
+func (c *column) set(row uint64, pane int64, v event.Value) {
 	if row != c.row {
 		c.settle()
 	}
+	c.at = pane
 	c.row, c.kind, c.num, c.str = row, v.Kind, v.Num, ""
 	if v.Kind == event.ValueString {
 		c.str = string(v.Str)
@@ -65,6 +71,7 @@ func (c *column) settle() {
 	case event.ValueInvalid:
 		c.invalid++
 	}
+	c.note(c.kind, c.str)
 }
 
 // freeze makes a feature of the column: its kind, its cells and the counts over them.
@@ -77,7 +84,7 @@ func (c *column) freeze(k columnKey, rows uint64, o *Options) (*Feature, error) 
 	if err != nil {
 		return nil, err
 	}
-	f := &Feature{Name: k.name, Role: k.role, Space: nil, Counts: nil, Deciles: nil, Distinct: 0, Singletons: 0}
+	f := &Feature{Name: k.name, Role: k.role, Space: nil, Counts: nil, Deciles: nil, Distinct: 0, Singletons: 0, panes: nil}
 	edges, hasEdges := o.Edges[k.name]
 	switch {
 	case kind == cells.Categorical && hasEdges:
@@ -137,15 +144,8 @@ func (c *column) freezeNumeric(f *Feature, resolution int, edges []float64) erro
 		values = append(values, 1)
 	}
 	for s, n := range c.strings {
-		v := event.Value{Kind: event.ValueString, Num: 0, Str: []byte(s)}
-		_, class := v.Float()
-		switch class {
-		case event.ClassInf:
-			infs += n
-		case event.ClassInvalid:
-			invalid += n
-		case event.ClassMissing, event.ClassValue:
-		}
+		i, bad := nonNumber(s, n)
+		infs, invalid = infs+i, invalid+bad
 	}
 	slices.Sort(values)
 	if err := f.freezeSorted(values, resolution, edges); err != nil {

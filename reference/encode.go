@@ -11,21 +11,28 @@ import (
 	"github.com/driftd/driftd/result"
 )
 
-// magic starts every encoded reference; its last byte is the version of the format.
-const magic = "driftd-ref\x01"
+// The format of an encoded reference is the byte behind Magic: with counts by pane, or without. A reference that has none is
+// written as it was before there were any, so that it keeps its fingerprint.
+const (
+	formatWhole = 1
+	formatPanes = 2
+)
 
 // maxSource bounds the name, the model and the source, in bytes.
 const maxSource = 4096
 
-// ErrNotReference is wrapped by the errors of Decode: the bytes are no reference, or not one of this version.
-var ErrNotReference = errors.New("not a driftd reference of format version 1; create it with `driftd reference create`")
+// ErrNotReference is wrapped by the errors of Decode: the bytes are no reference, or not one of a known version.
+var ErrNotReference = errors.New("not a driftd reference of format version 1 or 2; create it with `driftd reference create`")
 
 // roles are the roles in their encoded order, which is also that of Features.
 func roles() []result.Role { return []result.Role{result.RoleFeature, result.RolePrediction} }
 
 // Encode returns the canonical bytes: equal references have equal bytes, and the fingerprint is their hash.
 func (r *Reference) Encode() []byte {
-	b := []byte(magic)
+	b := append([]byte(Magic), formatWhole)
+	if r.Pane != 0 {
+		b[len(Magic)] = formatPanes
+	}
 	b = wire.AppendString(b, r.Name)
 	b = wire.AppendString(b, r.Model)
 	b = wire.AppendString(b, r.Source)
@@ -52,27 +59,30 @@ func (r *Reference) Encode() []byte {
 		b = wire.AppendUvarint(b, f.Distinct)
 		b = wire.AppendUvarint(b, f.Singletons)
 	}
+	if r.Pane != 0 {
+		b = r.appendPanes(b)
+	}
 	return b
 }
 
 // Decode reads what Encode wrote and checks everything that the rest of driftd relies on: bytes that Encode does not write are
 // an error.
 func Decode(b []byte) (*Reference, error) {
-	if len(b) < len(magic) || string(b[:len(magic)]) != magic {
+	if len(b) <= len(Magic) || string(b[:len(Magic)]) != Magic || (b[len(Magic)] != formatWhole && b[len(Magic)] != formatPanes) {
 		return nil, fmt.Errorf("reading reference: %w", ErrNotReference)
 	}
-	ref, err := decode(b[len(magic):])
+	ref, err := decode(b[len(Magic)+1:], b[len(Magic)] == formatPanes)
 	if err != nil {
 		return nil, fmt.Errorf("reading reference: %w: %w", ErrNotReference, err)
 	}
 	return ref, nil
 }
 
-func decode(b []byte) (*Reference, error) {
+func decode(b []byte, panes bool) (*Reference, error) {
 	r := wire.NewReader(b)
 	ref := &Reference{
 		Name: r.String(maxSource), Model: r.String(maxSource), Source: r.String(maxSource), Start: r.Varint(), End: r.Varint(),
-		Rows: r.Uvarint(), Resolution: 0, Features: nil, Latency: nil,
+		Rows: r.Uvarint(), Resolution: 0, Features: nil, Latency: nil, Pane: 0, Panes: nil,
 	}
 	resolution := r.Uvarint()
 	if resolution < 10 || resolution > cells.MaxPoints/2 {
@@ -82,20 +92,9 @@ func decode(b []byte) (*Reference, error) {
 	if ref.Rows == 0 || ref.End < ref.Start {
 		r.Fail("%d rows in [%d, %d)", ref.Rows, ref.Start, ref.End)
 	}
-	switch flag := r.Byte(); {
-	case r.Err() != nil:
-	case flag == 1:
-		h, rest, err := cells.DecodeHistogram(r.Rest())
-		if err != nil {
-			return nil, err
-		}
-		if h.Count() == 0 || h.Count() > ref.Rows {
-			r.Fail("%d latencies of %d rows", h.Count(), ref.Rows)
-		}
-		r.Bytes(len(r.Rest()) - len(rest))
-		ref.Latency = h
-	case flag != 0:
-		r.Fail("a latency flag of %d", flag)
+	var err error
+	if ref.Latency, err = decodeLatency(r, ref.Rows); err != nil {
+		return nil, err
 	}
 	const leastFeature = 10 // bytes
 	n := r.Count(leastFeature)
@@ -108,6 +107,11 @@ func decode(b []byte) (*Reference, error) {
 			return nil, fmt.Errorf("%w: %s %q is not above the one before", wire.ErrCorrupt, f.Role, f.Name)
 		}
 		ref.Features = append(ref.Features, *f)
+	}
+	if panes && r.Err() == nil {
+		if err := ref.decodePanes(r); err != nil {
+			return nil, err
+		}
 	}
 	if r.Err() == nil && len(r.Rest()) > 0 {
 		r.Fail("%d bytes too many", len(r.Rest()))
@@ -135,6 +139,7 @@ func decodeFeature(r *wire.Reader, rows uint64) (*Feature, error) {
 	r.Bytes(len(r.Rest()) - len(rest))
 	f := &Feature{
 		Name: name, Role: roles()[role], Space: space, Counts: counts, Deciles: make([]float64, r.Count(8)), Distinct: 0, Singletons: 0,
+		panes: nil,
 	}
 	for i := range f.Deciles {
 		f.Deciles[i] = r.Finite()

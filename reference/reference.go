@@ -35,6 +35,9 @@ type Reference struct {
 	Resolution int
 	Features   []Feature        // by Role, then Name
 	Latency    *cells.Histogram // milliseconds; nil where the rows have none
+
+	Pane  int64      // length of Panes, milliseconds; 0: the rows are not counted by pane
+	Panes []PaneRows // those with rows, by Start; rows without a time are in none
 }
 
 // Feature is one monitored column of a reference.
@@ -48,6 +51,8 @@ type Feature struct {
 	Deciles    []float64
 	Distinct   uint64 // distinct values, or categories including those in `other`
 	Singletons uint64 // values or categories seen exactly once: N1 of the Good-Turing estimate of what is unseen
+
+	panes [][]byte // the counts by pane, in their encoding: see ChunkCounts
 }
 
 // Find returns the feature with this role and name.

@@ -56,6 +56,8 @@ reference is stored in the broker, or written to --out, whose bytes are the same
 			fs.Func("start", "`T`: take rows from then on; 2026-11-01, RFC 3339, or epoch milliseconds", instantFlag(&c.start))
 			fs.Func("end", "`T`: take rows before then", instantFlag(&c.end))
 			fs.IntVar(&c.resolution, "resolution", 0, "`N`: how many cut points of a numeric feature to keep (default: that of --config, or 2000)")
+			fs.DurationVar(&c.pane, "pane", time.Duration(reference.DefaultPane)*time.Millisecond, "count rows with times by panes of this `LENGTH` beside the whole, "+
+				"for thresholds and seasons learnt from them; it divides a day; 0: do not")
 			fs.Func("map", "`ROLE=COLUMN`: the column that has a role; may be given again", c.addRole)
 			fs.Func("kind", "`FEATURE=KIND`: numeric or categorical; may be given again", c.addKind)
 			fs.StringVar(&c.out, "out", "", "`FILE`: write the reference there instead of storing it")
@@ -72,6 +74,7 @@ type create struct {
 	model, out string
 	start, end int64
 	resolution int
+	pane       time.Duration
 	roles      map[string]string // column by role
 	kinds      map[string]cells.Kind
 	activate   bool
@@ -177,6 +180,8 @@ func (c *create) checkUsage(args []string) error {
 		return usageError("--model %q: a model's name is 1 to 128 of A-Z, a-z, 0-9, '_' and '-'", c.model)
 	case c.start != 0 && c.end != 0 && c.end <= c.start:
 		return usageError("--end %s is not after --start %s", instant(c.end), instant(c.start))
+	case c.pane < 0 || c.pane%time.Millisecond != 0 || (c.pane > 0 && 24*time.Hour%c.pane != 0):
+		return usageError("--pane %s: must divide a day, such as 1m, 15m or 1h; 0 counts no panes", c.pane)
 	case c.resolution < 0:
 		return usageError("--resolution %d: must be 10 or more", c.resolution)
 	}
@@ -198,7 +203,7 @@ func (c *create) build(ctx context.Context) (*reference.Reference, reference.Sta
 	defer func() { _ = r.Close() }() // it was only read
 	b := reference.NewBuilder(reference.Options{
 		Name: c.name, Model: c.model, Source: filepath.Base(c.from), Start: c.start, End: c.end, Resolution: c.resolution,
-		MaxCategories: 0, Kinds: c.kinds, Edges: nil,
+		MaxCategories: 0, Kinds: c.kinds, Edges: nil, Pane: c.pane.Milliseconds(), PaneBytes: 0,
 	})
 	for {
 		if err := ctx.Err(); err != nil {

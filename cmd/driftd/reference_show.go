@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"strconv"
 	"text/tabwriter"
+	"time"
 
 	"github.com/driftd/driftd/cells"
 	"github.com/driftd/driftd/journal"
@@ -55,6 +56,8 @@ type referenceDoc struct {
 	journal.ReferenceMeta
 	Resolution int          `json:"resolution"`
 	Latency    uint64       `json:"latency_count"` // rows with a latency
+	Pane       int64        `json:"pane_ms"`       // length of the panes that rows with times are counted by; 0: they are not
+	Panes      int          `json:"panes"`         // panes with rows
 	Features   []featureDoc `json:"features"`
 	Notes      []string     `json:"notes"`
 }
@@ -91,7 +94,8 @@ func showReference(ctx context.Context, con *console, refs *journal.References, 
 
 func describeReference(meta journal.ReferenceMeta, ref *reference.Reference) referenceDoc {
 	doc := referenceDoc{
-		ReferenceMeta: meta, Resolution: ref.Resolution, Latency: 0, Features: make([]featureDoc, 0, len(ref.Features)), Notes: ref.Notes(),
+		ReferenceMeta: meta, Resolution: ref.Resolution, Latency: 0, Pane: ref.Pane, Panes: len(ref.Panes),
+		Features: make([]featureDoc, 0, len(ref.Features)), Notes: ref.Notes(),
 	}
 	if doc.Notes == nil {
 		doc.Notes = []string{}
@@ -124,6 +128,11 @@ func writeReference(con *console, doc referenceDoc) error {
 		fmt.Fprintf(w, "span\t%s to %s\n", instant(doc.Start), instant(doc.End))
 	}
 	fmt.Fprintf(w, "created\t%s\n", instant(doc.Created))
+	panes := "none: chunks and seasons of this reference cannot be told"
+	if doc.Pane > 0 {
+		panes = count(doc.Panes, "pane", "panes") + " of " + (time.Duration(doc.Pane) * time.Millisecond).String()
+	}
+	fmt.Fprintf(w, "panes\t%s\n", panes)
 	fmt.Fprintf(w, "latency\t%s\n", count(doc.Latency, "row", "rows"))
 	if err := w.Flush(); err != nil {
 		return err
