@@ -15,6 +15,7 @@ import (
 	"reflect"
 	"slices"
 	"strconv"
+	"strings"
 	"sync"
 	"time"
 
@@ -24,6 +25,7 @@ import (
 
 	"github.com/driftd/driftd/broker"
 	"github.com/driftd/driftd/config"
+	"github.com/driftd/driftd/crash"
 	"github.com/driftd/driftd/fold"
 	"github.com/driftd/driftd/journal"
 	"github.com/driftd/driftd/pipeline"
@@ -52,6 +54,7 @@ type App struct {
 	log     *slog.Logger
 	cleanup []namedCleanup
 
+	witness    *crash.Recorder
 	embedded   *broker.Embedded
 	nc         *nats.Conn
 	js         jetstream.JetStream
@@ -129,6 +132,14 @@ func (a *App) openDataDir(context.Context) error {
 		return err
 	}
 	a.onClose("the data directory", release)
+	if a.witness, err = crash.Open(a.config.DataDir); err != nil {
+		return err
+	}
+	a.onClose("the report of a crash", a.witness.Close)
+	if report := a.witness.Before(); report != "" {
+		first, _, _ := strings.Cut(report, "\n")
+		a.log.Error("the process before crashed", slog.String("report", first), slog.String("file", filepath.Join(a.config.DataDir, crash.LastFile)))
+	}
 	return nil
 }
 
@@ -234,7 +245,8 @@ func (a *App) openPartition(ctx context.Context) error {
 		Counting:    want,
 		Interval:    c.Commit.Interval.Std(),
 		Budget:      fold.Budget{Messages: c.Commit.MaxMessages, Bytes: int(c.Commit.MaxBytes)},
-		IdleTimeout: c.Limits.IdleTimeout.Std(), HaltOnLoss: c.NATS.Input.OnLoss == "halt", Logger: a.log, Observe: a.state.observe,
+		IdleTimeout: c.Limits.IdleTimeout.Std(), HaltOnLoss: c.NATS.Input.OnLoss == "halt",
+		Witness: a.witness, Logger: a.log, Observe: a.state.observe,
 	})
 	a.forwarder = journal.NewForwarder(a.js, 0, journal.ForwarderOptions{Logger: a.log})
 	return nil

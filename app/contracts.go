@@ -1,6 +1,7 @@
 package app
 
 import (
+	"github.com/driftd/driftd/crash"
 	"github.com/driftd/driftd/pipeline"
 	"github.com/driftd/driftd/store"
 	"github.com/driftd/driftd/web"
@@ -12,5 +13,6 @@ var (
 	_ pipeline.Input   = (*input)(nil)
 	_ pipeline.Stream  = (*input)(nil)
 	_ pipeline.Source  = source{}
+	_ pipeline.Witness = (*crash.Recorder)(nil)
 	_ web.Reader       = (*store.Store)(nil)
 )

@@ -20,12 +20,15 @@ import (
 // ledger is a journal as the pipeline sees it.
 type ledger struct{ j *journal.Journal }
 
-func (l ledger) Acquire(ctx context.Context) (pipeline.State, error) {
-	st, err := l.j.Acquire(ctx)
+func (l ledger) Acquire(ctx context.Context, culprit uint64) (pipeline.State, error) {
+	st, err := l.j.AcquireBlaming(ctx, culprit)
 	if err != nil {
 		return pipeline.State{}, sentinel(err)
 	}
-	return pipeline.State{Mark: st.Position, Header: st.Meta, Shards: st.Shards, Fresh: st.Fresh}, nil
+	return pipeline.State{
+		Mark: st.Position, Header: st.Meta, Shards: st.Shards, Fresh: st.Fresh,
+		Fruitless: st.Fruitless, Suspect: st.Suspect, Deaths: st.Deaths,
+	}, nil
 }
 
 func (l ledger) Commit(ctx context.Context, b pipeline.Batch) error {

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"math"
 	"slices"
 	"strings"
 
@@ -160,7 +161,8 @@ func (p *Partition) Stats() Stats {
 	return s
 }
 
-// Quarantine makes the partition skip one record, which is dead-lettered as `panic`.
+// Quarantine makes the partition skip one record, which is dead-lettered as `panic`; with index -1 the message, or what is left
+// of it.
 func (p *Partition) Quarantine(seq uint64, index int) { p.quarantine[record{seq, index}] = true }
 
 // SourceInfo says where a model's event time is, for markers and for people.
@@ -229,7 +231,7 @@ func (p *Partition) Apply(m Message, out *Output) (done bool, err error) {
 	model, isControl := subjectModel(m.Subject)
 	switch {
 	case p.quarantine[record{m.Seq, -1}]:
-		done = p.applyRecord(&index, 0, out, func() { p.reject(m, 0, model, m.Data, quarantined(), out) })
+		done = p.skip(m, model, out)
 	case isControl:
 		done, err = p.applyControl(m, out)
 	case len(m.Data) > p.counting.MaxMessage:
@@ -250,7 +252,19 @@ func (p *Partition) Apply(m Message, out *Output) (done bool, err error) {
 }
 
 func quarantined() *event.RejectError {
-	return &event.RejectError{Reason: event.RejectPanic, Offset: 0, Detail: "driftd panicked on this record: please report it with the record"}
+	return &event.RejectError{Reason: event.RejectPanic, Offset: 0, Detail: "folding this killed or panicked driftd: please report it with the record"}
+}
+
+// wholeMessage is the position's index behind a message that was skipped: there is no such record.
+const wholeMessage = math.MaxInt32
+
+// skip dead-letters what is left of a quarantined message.
+func (p *Partition) skip(m Message, model string, out *Output) bool {
+	if p.position.Index < wholeMessage {
+		p.reject(m, p.position.Index, model, m.Data, quarantined(), out)
+		p.position.Index, p.position.Emitted = wholeMessage, 0
+	}
+	return p.drain(out)
 }
 
 // applyRecords folds the records of a message from where it stands.

@@ -159,7 +159,7 @@ func (j *Journal) prepare(b Batch) (*prepared, error) {
 
 	p.head.Gen++
 	p.head.BatchCount, p.head.Shards, p.head.Digest = len(msgs), live, p.sum.String()
-	p.head.Position, p.head.Meta = b.Position, b.Meta
+	p.head.Position, p.head.Meta, p.head.Owners = b.Position, b.Meta, 0
 	data, err := p.head.encode()
 	if err != nil {
 		return nil, err

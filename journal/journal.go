@@ -60,18 +60,25 @@ type State struct {
 	Shards   map[string][]byte // every live shard by name
 	Fresh    bool              // nothing was ever committed
 	Epoch    uint64            // of this ownership
+
+	Fruitless int    // ownerships in a row before this one that committed nothing
+	Suspect   uint64 // the message that killed a process last, as AcquireBlaming was told; 0: none
+	Deaths    int    // how many processes it killed in a row
 }
 
 // metaDoc is the checkpoint message. Owner, epoch and gen together name one commit and no other.
 type metaDoc struct {
 	Schema     int             `json:"schema"`
 	Owner      string          `json:"owner"`
-	Epoch      uint64          `json:"epoch"`       // grows by one with every ownership
-	Gen        uint64          `json:"gen"`         // commits of this epoch
-	BatchCount int             `json:"batch_count"` // messages of the batch that this one begins
-	Shards     int             `json:"shards"`      // live shards
-	Digest     string          `json:"digest"`      // of the set of live shards
-	Docs       uint64          `json:"docs"`        // documents ever committed: the number of the newest
+	Epoch      uint64          `json:"epoch"`             // grows by one with every ownership
+	Gen        uint64          `json:"gen"`               // commits of this epoch
+	BatchCount int             `json:"batch_count"`       // messages of the batch that this one begins
+	Shards     int             `json:"shards"`            // live shards
+	Digest     string          `json:"digest"`            // of the set of live shards
+	Docs       uint64          `json:"docs"`              // documents ever committed: the number of the newest
+	Owners     int             `json:"owners,omitempty"`  // ownerships since the last commit, this one counted
+	Suspect    uint64          `json:"suspect,omitempty"` // see State
+	Deaths     int             `json:"deaths,omitempty"`
 	Position   json.RawMessage `json:"position,omitempty"`
 	Meta       []byte          `json:"meta,omitempty"`
 }
@@ -128,9 +135,13 @@ func stateLike(found jetstream.StreamConfig, partition int) jetstream.StreamConf
 
 // Acquire makes this journal the partition's owner, which fences every older one, and returns the committed state. It
 // must be called first, and again after FencedError, UncommittedError and AmbiguousError.
-func (j *Journal) Acquire(ctx context.Context) (*State, error) {
+func (j *Journal) Acquire(ctx context.Context) (*State, error) { return j.AcquireBlaming(ctx, 0) }
+
+// AcquireBlaming is Acquire, and stores with the ownership that folding a message killed a process. culprit is the message's
+// sequence; 0 blames none.
+func (j *Journal) AcquireBlaming(ctx context.Context, culprit uint64) (*State, error) {
 	j.owned = false
-	if err := j.bumpEpoch(ctx); err != nil {
+	if err := j.bumpEpoch(ctx, culprit); err != nil {
 		return nil, err
 	}
 	shards, err := j.restore(ctx)
@@ -140,12 +151,13 @@ func (j *Journal) Acquire(ctx context.Context) (*State, error) {
 	j.owned = true
 	return &State{
 		Position: j.head.Position, Meta: j.head.Meta, Shards: shards, Fresh: j.head.Position == nil, Epoch: j.head.Epoch,
+		Fruitless: j.head.Owners - 1, Suspect: j.head.Suspect, Deaths: j.head.Deaths,
 	}, nil
 }
 
 // bumpEpoch writes the committed checkpoint again with the next epoch and this owner, under compare-and-swap. From then on
 // a batch of an older owner fails, also one that is already on its way.
-func (j *Journal) bumpEpoch(ctx context.Context) error {
+func (j *Journal) bumpEpoch(ctx context.Context, culprit uint64) error {
 	var last error
 	for attempt := range acquireAttempts {
 		if attempt > 0 {
@@ -164,6 +176,13 @@ func (j *Journal) bumpEpoch(ctx context.Context) error {
 		}
 		next := head
 		next.Schema, next.Owner, next.Epoch, next.Gen, next.BatchCount = metaSchema, j.owner, head.Epoch+1, 0, 1
+		next.Owners++
+		if culprit != 0 && culprit != head.Suspect {
+			next.Suspect, next.Deaths = culprit, 0
+		}
+		if culprit != 0 {
+			next.Deaths++
+		}
 		if head.Digest == "" {
 			next.Digest = digest{}.String()
 		}

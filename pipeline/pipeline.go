@@ -50,6 +50,10 @@ type State struct {
 	Header []byte            // of the fold
 	Shards map[string][]byte // of the fold
 	Fresh  bool              // nothing was ever committed
+
+	Fruitless int    // ownerships in a row before this one that committed nothing
+	Suspect   uint64 // the message whose folding killed a process last; 0: none ever did
+	Deaths    int    // how many processes it killed in a row
 }
 
 // Batch is one commit.
@@ -61,10 +65,11 @@ type Batch struct {
 	DeadLetters []result.DeadLetter
 }
 
-// Journal keeps a partition's state. Acquire fences every older owner; Commit stores a batch whole or not at all, and after
-// a nil error it is stored. An error that wraps ErrReload invalidates what was acquired.
+// Journal keeps a partition's state. Acquire fences every older owner, and stores which message killed the process before (0:
+// none); Commit stores a batch whole or not at all, and after a nil error it is stored. An error that wraps ErrReload
+// invalidates what was acquired.
 type Journal interface {
-	Acquire(ctx context.Context) (State, error)
+	Acquire(ctx context.Context, culprit uint64) (State, error)
 	Commit(ctx context.Context, b Batch) error
 }
 
@@ -95,7 +100,7 @@ type Stream interface {
 // ErrReadOnly says that driftd may not write to the input stream.
 var ErrReadOnly = errors.New("driftd may not write to the input stream")
 
-// Options of a Worker. All fields but Observe are needed.
+// Options of a Worker. All fields but Witness and Observe are needed.
 type Options struct {
 	Partition   int
 	Stream      string
@@ -108,6 +113,7 @@ type Options struct {
 	Budget      fold.Budget
 	IdleTimeout time.Duration // silence of a source after which its windows are closed; 0: never
 	HaltOnLoss  bool          // proven loss halts the partition; else it is counted into the results and the fold goes on
+	Witness     Witness       // nil: a message that kills the process is not found
 	Logger      *slog.Logger
 	Observe     func(Snapshot) // called after every commit, and when the worker's state changes
 }
@@ -125,6 +131,8 @@ type Snapshot struct {
 	Reloads    uint64
 	LastCommit time.Duration // how long the last commit took
 	Quarantine int
+	Fruitless  int    // ownerships in a row that committed nothing, this one not counted
+	AloneTo    uint64 // messages up to this one are folded alone; 0: none
 }
 
 // Worker folds one partition.
@@ -133,6 +141,7 @@ type Worker struct {
 	want       atomic.Pointer[fold.Counting]
 	changed    chan struct{} // 1: a new configuration is to be published; one is enough, the newest wins
 	quarantine map[[2]uint64]*fold.PanicError
+	culprit    uint64 // the message that killed the process before, until that is stored; 0: none
 	snap       Snapshot
 	base       fold.Stats // of earlier sessions
 }
@@ -141,7 +150,10 @@ type Worker struct {
 func New(o Options) *Worker {
 	w := &Worker{
 		o: o, want: atomic.Pointer[fold.Counting]{}, changed: make(chan struct{}, 1), quarantine: map[[2]uint64]*fold.PanicError{},
-		snap: Snapshot{Partition: o.Partition}, base: fold.Stats{}, //nolint:exhaustruct // nothing happened yet
+		culprit: 0, snap: Snapshot{Partition: o.Partition}, base: fold.Stats{}, //nolint:exhaustruct // nothing happened yet
+	}
+	if o.Witness != nil {
+		w.culprit = o.Witness.Culprit(o.Partition)
 	}
 	w.want.Store(&o.Counting)
 	return w
@@ -203,6 +215,7 @@ type session struct {
 	retryConfig time.Time // when to publish it again; zero: it is published
 	caughtUp    bool
 	idleAt      time.Time // when to look for idle sources next
+	careful     careful
 }
 
 func (w *Worker) session(ctx context.Context, backoff *backoff) error {
@@ -215,6 +228,9 @@ func (w *Worker) session(ctx context.Context, backoff *backoff) error {
 		return fmt.Errorf("opening the input: %w", err)
 	}
 	defer src.Close()
+	if err := s.beCareful(ctx); err != nil {
+		return err
+	}
 	w.snap.Running, w.snap.Err = true, nil
 	w.snap.Position, w.snap.Sources = s.part.Position(), s.part.Sources()
 	w.observe()
@@ -244,10 +260,11 @@ func (w *Worker) session(ctx context.Context, backoff *backoff) error {
 
 // acquire takes the partition over and restores it.
 func (w *Worker) acquire(ctx context.Context) (*session, error) {
-	st, err := w.o.Journal.Acquire(ctx)
+	st, err := w.o.Journal.Acquire(ctx, w.culprit)
 	if err != nil {
 		return nil, fmt.Errorf("acquiring the partition: %w", err)
 	}
+	w.culprit, w.snap.Fruitless, w.snap.AloneTo = 0, st.Fruitless, 0
 	s := &session{Worker: w, mark: st.Mark, next: time.Now().Add(w.o.Interval)} //nolint:exhaustruct // nothing folded yet
 	if st.Fresh {
 		var seed [16]byte
@@ -269,6 +286,7 @@ func (w *Worker) acquire(ctx context.Context) (*session, error) {
 			return nil, fmt.Errorf("verifying the input: %w", err)
 		}
 	}
+	s.suspect(ctx, st)
 	for _, q := range w.quarantine {
 		s.part.Quarantine(q.Seq, q.Index)
 	}
@@ -297,7 +315,7 @@ func (s *session) loop(ctx context.Context, src Source) error {
 		if err := s.apply(ctx, m); err != nil {
 			return err
 		}
-		if !time.Now().Before(s.next) {
+		if s.commitsAlone(m.Seq) || !time.Now().Before(s.next) {
 			if err := s.commit(ctx); err != nil {
 				return err
 			}
@@ -380,7 +398,7 @@ func (s *session) apply(ctx context.Context, m fold.Message) error {
 		s.next = s.changedAt.Add(s.o.Interval)
 	}
 	for {
-		done, err := s.part.Apply(m, &s.out)
+		done, err := s.fold(m)
 		if err != nil {
 			return fmt.Errorf("folding message %d: %w", m.Seq, err)
 		}
@@ -422,6 +440,7 @@ func (s *session) commit(ctx context.Context) error {
 	s.out = fold.Output{Docs: nil, DeadLetters: nil, Bytes: 0, Results: 0}
 	s.changedAt, s.next = time.Time{}, time.Now().Add(s.o.Interval)
 	s.snap.Commits++
+	s.snap.Fruitless = 0
 	s.snap.LastCommit = time.Since(begin)
 	s.snap.Position, s.snap.Sources = s.part.Position(), s.part.Sources()
 	s.snap.Stats, s.snap.Quarantine = addStats(s.base, s.part.Stats()), len(s.quarantine)

@@ -68,10 +68,17 @@ func (m *memory) add(subject, data string) {
 	m.more = make(chan struct{})
 }
 
-func (m *memory) Acquire(context.Context) (pipeline.State, error) {
+func (m *memory) Acquire(_ context.Context, culprit uint64) (pipeline.State, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	if culprit != 0 && culprit != m.state.Suspect {
+		m.state.Suspect, m.state.Deaths = culprit, 0
+	}
+	if culprit != 0 {
+		m.state.Deaths++
+	}
 	st := m.state
+	m.state.Fruitless++
 	st.Shards = maps.Clone(st.Shards)
 	return st, nil
 }
@@ -86,7 +93,7 @@ func (m *memory) Commit(_ context.Context, b pipeline.Batch) error {
 			return err
 		}
 	}
-	m.state.Fresh, m.state.Mark, m.state.Header = false, b.Mark, bytes.Clone(b.Header)
+	m.state.Fresh, m.state.Fruitless, m.state.Mark, m.state.Header = false, 0, b.Mark, bytes.Clone(b.Header)
 	for _, s := range b.Shards {
 		if s.Data == nil {
 			delete(m.state.Shards, s.Name)
