@@ -144,13 +144,8 @@ func (p *Partition) record(m Message, index int, subject string, ev *event.Event
 	p.touch(s, m.Time)
 	p.stats.UnknownFeatures += uint64(ev.UnknownKeys)
 	p.stats.WrongTypes += uint64(ev.WrongType)
-	t, future := m.Time, false
-	if ev.HasTime {
-		if future = ev.Time > m.Time+p.counting.FutureTolerance; !future {
-			t = ev.Time
-		}
-	}
-	if hash, ok := p.identity(s.Model, ev); ok && p.ids.add(hash) {
+	t, future := eventTime(ev, m.Time, p.counting.FutureTolerance)
+	if hash, ok := identity(p.ids, s.Model, ev); ok && p.ids.add(hash) {
 		p.stats.Duplicates++
 		p.arrival(s, func(t *window.Tally) { t.Duplicate++ })
 		return nil
@@ -191,18 +186,18 @@ func (p *Partition) touch(s *source, now int64) {
 
 // identity returns the hash of what makes a record the same as another: (model, version, id) of a prediction; (model, id,
 // content) of a label, so that a correction is not a repetition. ok is false for a record without an id.
-func (p *Partition) identity(model string, ev *event.Event) (h idHash, ok bool) {
+func identity(ids *idSet, model string, ev *event.Event) (h idHash, ok bool) {
 	if len(ev.ID) == 0 {
 		return idHash{}, false
 	}
 	if !ev.IsLabel {
-		return p.ids.hash([]byte{'e'}, []byte(model), ev.Version, ev.ID), true
+		return ids.hash([]byte{'e'}, []byte(model), ev.Version, ev.ID), true
 	}
 	parts := [][]byte{{'l'}, []byte(model), ev.ID, ev.Version, content(ev.Label)}
 	for _, f := range ev.Prediction {
 		parts = append(parts, f.Name, content(f.Value))
 	}
-	return p.ids.hash(parts...), true
+	return ids.hash(parts...), true
 }
 
 // content returns the bytes of a value that are equal exactly when two values are.

@@ -14,6 +14,9 @@ import (
 	"github.com/driftd/driftd/result"
 )
 
+// ErrTooLarge is wrapped by the error of an Add that would hold more than Options.MaxBytes.
+var ErrTooLarge = errors.New("too many values to hold")
+
 // ErrNoRows is wrapped by the error of a Build that counted no row.
 var ErrNoRows = errors.New("no rows")
 
@@ -37,6 +40,10 @@ type Options struct {
 	// hours and a day is taken, and no panes where a day's do.
 	Pane      int64
 	PaneBytes int
+	// MaxBytes bounds the raw values that are held; 0 does not.
+	MaxBytes int
+	// Deduplicated says that the caller has dropped repeated ids: none are looked for, and none held.
+	Deduplicated bool
 }
 
 // Stats says what became of the events given to a Builder.
@@ -64,7 +71,11 @@ type Builder struct {
 	fileLast    int64
 	fileTimed   bool
 	panes       map[int64]*PaneRows // by start
+	held        int                 // bytes, about
 }
+
+// heldID is about what a remembered id takes in memory.
+const heldID = 40
 
 type columnKey struct {
 	role result.Role
@@ -85,7 +96,7 @@ func NewBuilder(o Options) *Builder {
 	return &Builder{
 		opts: o, model: o.Model, stats: Stats{}, seen: map[[16]byte]struct{}{}, columns: map[columnKey]*column{},
 		latency: cells.NewHistogram(), first: 0, last: 0, timed: false, fileFirst: 0, fileLast: 0, fileTimed: false,
-		panes: map[int64]*PaneRows{},
+		panes: map[int64]*PaneRows{}, held: 0,
 	}
 }
 
@@ -126,13 +137,18 @@ func (b *Builder) Add(e *event.Event) error {
 			return nil
 		}
 	}
-	if len(e.ID) > 0 {
+	if b.opts.MaxBytes > 0 && b.held > b.opts.MaxBytes {
+		return fmt.Errorf("adding row %d to a reference: %w: more than %d MiB: take a shorter span, or raise the bound",
+			b.stats.Rows+1, ErrTooLarge, b.opts.MaxBytes>>20)
+	}
+	if len(e.ID) > 0 && !b.opts.Deduplicated {
 		key := identity(e)
 		if _, ok := b.seen[key]; ok {
 			b.stats.Duplicates++
 			return nil
 		}
 		b.seen[key] = struct{}{}
+		b.held += heldID
 	}
 	b.count(e)
 	return nil
@@ -188,7 +204,7 @@ func (b *Builder) value(role result.Role, pane int64, f *event.Field) {
 		c = newColumn()
 		b.columns[columnKey{role, string(f.Name)}] = c
 	}
-	c.set(b.stats.Rows, pane, f.Value)
+	b.held += c.set(b.stats.Rows, pane, f.Value)
 }
 
 // identity returns a hash of what makes a prediction the same as another: its version and id.

@@ -36,22 +36,25 @@ func newColumn() *column {
 }
 
 // set notes the value of a row. A name that a row has twice counts once: the last value wins, so the latest is held back.
-func (c *column) set(row uint64, pane int64, v event.Value) {
+// It returns about how many bytes are held more.
+func (c *column) set(row uint64, pane int64, v event.Value) (held int) {
 	if row != c.row {
-		c.settle()
+		held = c.settle()
 	}
 	c.at = pane
 	c.row, c.kind, c.num, c.str = row, v.Kind, v.Num, ""
 	if v.Kind == event.ValueString {
 		c.str = string(v.Str)
 	}
+	return held
 }
 
-// settle counts the value held back.
-func (c *column) settle() {
+// settle counts the value held back, and returns about how many bytes that takes.
+func (c *column) settle() (held int) {
 	if c.row == 0 {
-		return
+		return 0
 	}
+	runs := len(c.runs)
 	c.row = 0
 	switch c.kind {
 	case event.ValueNull: // missing, as a row that has not got the name at all
@@ -60,6 +63,7 @@ func (c *column) settle() {
 			c.num = 0 // -0
 		}
 		c.numbers = append(c.numbers, c.num)
+		held = 8
 	case event.ValueBool:
 		if c.num != 0 {
 			c.trues++
@@ -67,11 +71,14 @@ func (c *column) settle() {
 			c.falses++
 		}
 	case event.ValueString:
-		c.strings[c.str]++
+		if c.strings[c.str]++; c.strings[c.str] == 1 {
+			held = 64 + len(c.str)
+		}
 	case event.ValueInvalid:
 		c.invalid++
 	}
 	c.note(c.kind, c.str)
+	return held + 16*(len(c.runs)-runs)
 }
 
 // freeze makes a feature of the column: its kind, its cells and the counts over them.

@@ -25,11 +25,14 @@ func referenceCreateCommand() command {
 	return command{
 		name:  "driftd reference create",
 		short: "freeze rows into a reference, and store it",
-		args:  "--from FILE [--name N] [--model M] [--activate] [flags]",
+		args:  "--from FILE | --from-stream [--name N] [--model M] [--activate] [flags]",
 		about: `Reads the rows of a CSV file with a header, or of NDJSON (flat rows, or events with "features"); .gz too. Every column is a
 feature unless it has a role: ts, id, model, version, latency_ms, status, label, prediction, or segment.NAME. A column with
 such a name has it; --map gives it to another one. A column whose values are numbers is numeric; --kind says otherwise. The
 reference is stored in the broker, or written to --out, whose bytes are the same.
+
+With --from-stream the rows are the events of the input stream, decoded and deduplicated as they are counted; events that are as
+a rule in several models need --model. The whole stream is read; --start and --end choose by event time.
 
 ` + findBroker,
 		examples: []example{
@@ -38,6 +41,7 @@ reference is stored in the broker, or written to --out, whose bytes are the same
 				"driftd reference create --name churn-2026-11 --model churn --from training.csv --map prediction=p --activate",
 			},
 			{"a week of the serving log", "driftd reference create --name churn-week-1 --from events.ndjson.gz --start 2026-11-01 --end 2026-11-08"},
+			{"a week of what the model has seen", "driftd reference create --name churn-week-1 --model churn --from-stream --start 2026-11-01 --end 2026-11-08"},
 			{
 				"a code that is written in digits is a category",
 				"driftd reference create --from training.csv --kind branch=categorical --out churn.ref",
@@ -51,6 +55,10 @@ reference is stored in the broker, or written to --out, whose bytes are the same
 		setup: func(fs *flag.FlagSet) action {
 			c := create{target: targetFlags(fs), roles: map[string]string{}, kinds: map[string]cells.Kind{}}
 			fs.StringVar(&c.from, "from", "", "`FILE`: the rows, CSV or NDJSON")
+			fs.BoolVar(&c.fromStream, "from-stream", false, "take the rows from the input stream instead of a file")
+			fs.BoolVar(&c.partial, "partial", false, "with --from-stream: take what is left where retention may have removed a part of the span")
+			fs.IntVar(&c.maxMemory, "max-memory", 4096, "`MIB`: give up beyond so many MiB of raw values")
+			fs.StringVar(&c.source, "source", "", "`TEXT`: where the rows are from, for people (default: the file's or the stream's name)")
 			fs.StringVar(&c.name, "name", "", "`NAME`: of the reference (default: the file's name without its endings)")
 			fs.StringVar(&c.model, "model", "", "`MODEL`: whose reference it is; takes its rows only, where rows name models")
 			fs.Func("start", "`T`: take rows from then on; 2026-11-01, RFC 3339, or epoch milliseconds", instantFlag(&c.start))
@@ -72,6 +80,10 @@ type create struct {
 	target     *target
 	from, name string
 	model, out string
+	source     string
+	fromStream bool
+	partial    bool
+	maxMemory  int
 	start, end int64
 	resolution int
 	pane       time.Duration
@@ -130,7 +142,7 @@ func (c *create) run(ctx context.Context, con *console, args []string) error {
 	}
 	var l *link
 	var refs *journal.References
-	if c.out == "" { // first, for building may take a while
+	if c.out == "" || c.fromStream { // first, for building may take a while
 		var err error
 		if l, refs, err = openReferences(ctx, c.target); err != nil {
 			return err
@@ -140,7 +152,14 @@ func (c *create) run(ctx context.Context, con *console, args []string) error {
 			c.resolution = l.cfg.Defaults.Resolution
 		}
 	}
-	ref, stats, err := c.build(ctx)
+	var ref *reference.Reference
+	var stats reference.Stats
+	var err error
+	if c.fromStream {
+		ref, stats, err = c.buildFromStream(ctx, con, l)
+	} else {
+		ref, stats, err = c.build(ctx)
+	}
 	if err != nil {
 		return err
 	}
@@ -162,7 +181,7 @@ func (c *create) run(ctx context.Context, con *console, args []string) error {
 		return err
 	}
 	if !c.activate {
-		return nil
+		return awaitDaemon(ctx, con, l, meta)
 	}
 	return activate(ctx, con, l, ref.Model, meta)
 }
@@ -172,8 +191,14 @@ func (c *create) checkUsage(args []string) error {
 		return err
 	}
 	switch {
-	case c.from == "":
-		return usageError("which rows? give --from FILE")
+	case (c.from == "") != c.fromStream:
+		return usageError("which rows? give --from FILE, or --from-stream")
+	case c.fromStream && len(c.roles) > 0:
+		return usageError("--map is for columns of files: the fields of an event have their roles")
+	case c.partial && !c.fromStream:
+		return usageError("--partial is for --from-stream: a file is taken whole")
+	case c.maxMemory < 1 || c.maxMemory > 1<<20:
+		return usageError("--max-memory %d: must be 1 to 1,048,576 MiB", c.maxMemory)
 	case c.out != "" && c.activate:
 		return usageError("--out writes a file and stores nothing: there is nothing to --activate")
 	case c.model != "" && !event.ValidModel(c.model):
@@ -184,6 +209,9 @@ func (c *create) checkUsage(args []string) error {
 		return usageError("--pane %s: must divide a day, such as 1m, 15m or 1h; 0 counts no panes", c.pane)
 	case c.resolution < 0:
 		return usageError("--resolution %d: must be 10 or more", c.resolution)
+	}
+	if c.name == "" && c.fromStream {
+		return usageError("a stream suggests no name: give --name")
 	}
 	if c.name == "" {
 		c.name, _, _ = strings.Cut(filepath.Base(c.from), ".")
@@ -201,10 +229,7 @@ func (c *create) build(ctx context.Context) (*reference.Reference, reference.Sta
 		return nil, reference.Stats{}, inputError(err)
 	}
 	defer func() { _ = r.Close() }() // it was only read
-	b := reference.NewBuilder(reference.Options{
-		Name: c.name, Model: c.model, Source: filepath.Base(c.from), Start: c.start, End: c.end, Resolution: c.resolution,
-		MaxCategories: 0, Kinds: c.kinds, Edges: nil, Pane: c.pane.Milliseconds(), PaneBytes: 0,
-	})
+	b := reference.NewBuilder(c.options(filepath.Base(c.from)))
 	for {
 		if err := ctx.Err(); err != nil {
 			return nil, b.Stats(), errors.New("interrupted")
@@ -217,9 +242,33 @@ func (c *create) build(ctx context.Context) (*reference.Reference, reference.Sta
 			return nil, b.Stats(), inputError(err)
 		}
 		if err := b.Add(ev); err != nil {
-			return nil, b.Stats(), fmt.Errorf("%w: give --model", err)
+			return nil, b.Stats(), addError(err)
 		}
 	}
+	return c.freeze(b)
+}
+
+// options says how the reference is built of rows from somewhere.
+func (c *create) options(source string) reference.Options {
+	if c.source != "" {
+		source = c.source
+	}
+	return reference.Options{
+		Name: c.name, Model: c.model, Source: source, Start: c.start, End: c.end, Resolution: c.resolution,
+		MaxCategories: 0, Kinds: c.kinds, Edges: nil, Pane: c.pane.Milliseconds(), PaneBytes: 0, MaxBytes: c.maxMemory << 20, Deduplicated: false,
+	}
+}
+
+// addError says what to do about a row that a reference does not take.
+func addError(err error) error {
+	if errors.Is(err, reference.ErrTooLarge) {
+		return fmt.Errorf("%w with --max-memory", err)
+	}
+	return fmt.Errorf("%w: give --model", err)
+}
+
+// freeze makes the reference of what was added.
+func (c *create) freeze(b *reference.Builder) (*reference.Reference, reference.Stats, error) {
 	ref, err := b.Build()
 	if err != nil {
 		return nil, b.Stats(), err

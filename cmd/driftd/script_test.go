@@ -44,6 +44,7 @@ func TestScripts(t *testing.T) {
 			"broker":   cmdBroker,
 			"messages": cmdMessages,
 			"refuse":   cmdRefuse,
+			"retain":   cmdRetain,
 		},
 		Setup: func(env *testscript.Env) error {
 			env.Setenv("SHARED", filepath.Join(testenv.Root(t), "..", "shared"))
@@ -153,6 +154,27 @@ func writeMessages(ctx context.Context, js jetstream.JetStream, w io.Writer) err
 		fmt.Fprintln(w)
 	}
 	return nil
+}
+
+// cmdRetain removes what retention would have removed: the messages of the input stream before a sequence.
+//
+//	retain SEQ
+func cmdRetain(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 1 {
+		ts.Fatalf("usage: retain SEQ")
+	}
+	seq, err := strconv.ParseUint(args[0], 10, 64)
+	ts.Check(err)
+	ts.Check(withJetStream(ts.Getenv("URL"), func(ctx context.Context, _ *nats.Conn, js jetstream.JetStream) error {
+		s, err := js.Stream(ctx, journal.InputStream(partition))
+		if err != nil {
+			return err
+		}
+		c := s.CachedInfo().Config
+		c.MaxMsgs = int64(s.CachedInfo().State.LastSeq + 1 - seq) // purging is not permitted
+		_, err = js.UpdateStream(ctx, c)
+		return err
+	}))
 }
 
 // cmdRefuse commits dead letters as the daemon would:
