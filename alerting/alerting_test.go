@@ -19,7 +19,7 @@ const hour = int64(3_600_000)
 //go:fix inline
 func window(n int, value float64, significant bool) (*result.Summary, []result.Feature) {
 	sum := &result.Summary{ //nolint:exhaustruct // what rules read
-		ResultID: fmt.Sprint("r", n), Key: result.Key{Model: "m", Version: result.All, Segment: result.All},
+		Complete: true, ResultID: fmt.Sprint("r", n), Key: result.Key{Model: "m", Version: result.All, Segment: result.All},
 		Window: result.Window{Start: int64(n) * hour, End: int64(n+1) * hour, Size: hour},
 	}
 	f := result.Feature{ //nolint:exhaustruct // what rules read

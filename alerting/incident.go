@@ -4,212 +4,225 @@ import (
 	"cmp"
 	"crypto/sha256"
 	"encoding/hex"
+	"encoding/json"
 	"fmt"
-	"maps"
 	"slices"
 	"strconv"
-	"strings"
 
 	"github.com/driftd/driftd/result"
 )
 
-// maxHistory bounds the windows that an incident remembers.
-const maxHistory = 32
-
-// Subject is what an incident is about. Equal subjects are one incident at a time.
+// Subject is what an incident is about: a rule, and whose windows it looks at. Equal subjects are one incident at a time; the
+// features that the rule found are its members.
 type Subject struct {
-	Rule    string      `json:"rule"`
-	Key     result.Key  `json:"key"`
-	Size    int64       `json:"size_ms"` // of the windows
-	Feature string      `json:"feature,omitempty"`
-	Role    result.Role `json:"role,omitempty"`
+	Rule string     `json:"rule"`
+	Key  result.Key `json:"key"`
+	Size int64      `json:"size_ms"` // of the windows
 }
 
 func (s Subject) compare(o Subject) int {
 	return cmp.Or(cmp.Compare(s.Rule, o.Rule), cmp.Compare(s.Key.Model, o.Key.Model), cmp.Compare(s.Key.Version, o.Key.Version),
-		cmp.Compare(s.Key.Segment, o.Key.Segment), cmp.Compare(s.Size, o.Size), cmp.Compare(s.Role, o.Role), cmp.Compare(s.Feature, o.Feature))
+		cmp.Compare(s.Key.Segment, o.Key.Segment), cmp.Compare(s.Size, o.Size))
 }
 
-// Incident is the memory of one subject: its state and what its last windows said. An inactive one without a memory is not
-// kept.
+// Member is what an incident remembers of one feature, or of the model where Feature is empty.
+type Member struct {
+	Feature   string      `json:"feature,omitempty"`
+	Role      result.Role `json:"role,omitempty"`
+	Firing    bool        `json:"firing,omitempty"`
+	Since     int64       `json:"since_ms"` // start of the first window that held the condition
+	Last      int64       `json:"last_ms"`  // end of the last one
+	History   []bool      `json:"history"`  // whether it held, oldest first
+	Quiet     int         `json:"quiet"`    // clear windows in a row
+	Value     float64     `json:"value"`    // in the last window that could judge
+	Threshold float64     `json:"threshold"`
+	Unit      string      `json:"unit"`
+	Worst     float64     `json:"worst"`
+	Reasons   []string    `json:"reasons,omitempty"`
+}
+
+// effect ranks members: how many times the threshold.
+func (m *Member) effect() float64 { return m.Value / max(m.Threshold, 1e-300) }
+
+// Incident is the memory of one subject: its state and what its last windows said. An inactive one that remembers nothing is
+// not kept.
 type Incident struct {
 	Subject Subject              `json:"subject"`
 	ID      string               `json:"id"` // of this incident; a new one when it opens again
 	State   result.IncidentState `json:"state"`
 	Since   int64                `json:"since_ms"` // start of the first window that held the condition
-	History []bool               `json:"history"`  // whether it held, oldest first
-	Quiet   int                  `json:"quiet"`    // clear windows in a row
+	Members []Member             `json:"members,omitempty"`
 	Worst   float64              `json:"worst"`
 	Absent  int                  `json:"absent,omitempty"` // windows of the model in a row in which its version had no events
+
+	Past      []Point `json:"past,omitempty"`         // windows that the rule compares with
+	Changes   []int64 `json:"changes_ms,omitempty"`   // ends of the windows in which it fired or was resolved, of the last day
+	Flapping  bool    `json:"flapping,omitempty"`     // it changed too often before it fired
+	Inhibited string  `json:"inhibited_by,omitempty"` // the rule that makes it not worth a message
 }
 
-// Book holds the open incidents of one model. The zero value is an empty one. It is not safe for concurrent use.
-type Book struct {
-	open map[Subject]*Incident
+// flapChanges is how often an incident may fire and be resolved in a day. Beyond it stays firing until a day was quiet.
+const flapChanges = 4
+
+// changed notes that the incident fired or was resolved.
+func (in *Incident) changed(to result.IncidentState, end int64) {
+	in.Changes = append(slices.DeleteFunc(in.Changes, func(t int64) bool { return t <= end-day }), end)
+	in.Flapping = to == result.Firing && len(in.Changes) > flapChanges
 }
 
-// Restore returns the book of stored incidents.
-func Restore(stored []Incident) *Book {
-	b := &Book{open: map[Subject]*Incident{}}
-	for i := range stored {
-		b.open[stored[i].Subject] = &stored[i]
+// keep returns how long after the condition held last the incident goes on firing.
+func (in *Incident) keep(r *Rule) int64 {
+	if in.Flapping {
+		return max(r.KeepFiring, day)
 	}
-	return b
+	return r.KeepFiring
 }
 
-// Incidents returns the open incidents in canonical order.
-func (b *Book) Incidents() []Incident {
-	out := make([]Incident, 0, len(b.open))
-	for _, s := range slices.SortedFunc(maps.Keys(b.open), Subject.compare) {
-		out = append(out, *b.open[s])
-	}
-	return out
+// remembers reports whether the incident says anything that must not be forgotten.
+func (in *Incident) remembers(end int64) bool {
+	in.Changes = slices.DeleteFunc(in.Changes, func(t int64) bool { return t <= end-day })
+	return in.State == result.Pending || in.State == result.Firing || len(in.Past) > 0 || len(in.Changes) > 0
 }
 
-// Step looks at one final result, revision 0 and nothing later, with every rule and returns what changed, in canonical order.
-// Windows that overlap the one before are left out: only those that end on a multiple of their size count.
-func (b *Book) Step(sum *result.Summary, features []result.Feature, rules []Rule) []result.Transition {
-	if sum.Revision != 0 || sum.Window.End%sum.Window.Size != 0 {
-		return nil
-	}
-	var out []result.Transition
-	for i := range rules {
-		r := &rules[i]
-		if (r.Scope == ScopeAll) != (sum.Key.Version == result.All) {
-			continue
-		}
-		for _, o := range r.observe(sum, features) {
-			if t := b.step(r, sum, o); t != nil {
-				out = append(out, *t)
-			}
+// member returns the memory of a feature, or nil.
+func (in *Incident) member(feature string, role result.Role) *Member {
+	for i := range in.Members {
+		if in.Members[i].Feature == feature && in.Members[i].Role == role {
+			return &in.Members[i]
 		}
 	}
-	return out
+	return nil
 }
 
-// step moves one subject by one observation.
-func (b *Book) step(r *Rule, sum *result.Summary, o observation) *result.Transition {
-	subject := Subject{Rule: r.Name, Key: sum.Key, Size: sum.Window.Size, Feature: o.feature, Role: o.role}
-	in := b.open[subject]
-	if in == nil {
+// look moves one member by an observation of the window w.
+func (in *Incident) look(r *Rule, w result.Window, keep int64, o observation) {
+	m := in.member(o.feature, o.role)
+	if m == nil {
 		if !o.hit {
-			return nil
+			return
 		}
-		if b.open == nil {
-			b.open = map[Subject]*Incident{}
-		}
-		in = &Incident{
-			Subject: subject, ID: incidentID(subject, sum.Window), State: result.Inactive, Since: sum.Window.Start,
-			History: nil, Quiet: 0, Worst: 0, Absent: 0,
-		}
-		b.open[subject] = in
+		in.Members = append(in.Members, Member{ //nolint:exhaustruct // set below
+			Feature: o.feature, Role: o.role, Since: w.Start, Worst: o.value,
+		})
+		m = &in.Members[len(in.Members)-1]
 	}
-	in.Absent = 0
-	in.History = append(in.History, o.hit)
-	in.History = in.History[max(0, len(in.History)-r.Of):]
-	if in.Quiet++; !o.clear {
-		in.Quiet = 0
+	m.History = append(m.History, o.hit)
+	m.History = m.History[max(0, len(m.History)-r.Of):]
+	if m.Quiet++; !o.clear {
+		m.Quiet = 0
 	}
-	in.Worst = max(in.Worst, o.value)
-	hits := 0
-	for _, h := range in.History {
-		if h {
-			hits++
-		}
+	if o.hit {
+		m.Last = w.End
 	}
-	from, to := in.State, in.State
+	m.Value, m.Threshold, m.Unit, m.Reasons, m.Worst = o.value, o.threshold, o.unit, o.reasons, max(m.Worst, o.value)
 	switch {
-	case in.State == result.Firing && in.Quiet >= r.Quiet:
-		to = result.Resolved
-	case in.State == result.Firing:
-	case hits >= r.Hits:
-		to = result.Firing
-	case hits > 0:
-		to = result.Pending
-	default:
-		to = result.Inactive
+	case !m.Firing:
+		m.Firing = count(m.History) >= r.Hits
+	case m.Quiet >= r.Quiet && w.End-m.Last >= keep:
+		m.Firing, m.History = false, nil
 	}
-	if to == result.Resolved || to == result.Inactive {
-		delete(b.open, subject)
-	}
-	if in.State = to; from == to {
-		return nil
-	}
-	return transition(r, in, from, sum, o)
 }
 
-// Absent looks at the versions that a window of the model did not have. A version that is gone can neither confirm nor clear an
-// incident: after as many windows in a row as its rule remembers, in which the model had events and the version none, its
-// incidents end, and say why. all is the final result of all versions together.
-func (b *Book) Absent(all *result.Summary, present []string, rules []Rule) []result.Transition {
-	if all.Revision != 0 || all.Window.End%all.Window.Size != 0 || all.Counts.Events == 0 {
-		return nil
+func count(history []bool) int {
+	n := 0
+	for _, h := range history {
+		if h {
+			n++
+		}
 	}
-	var out []result.Transition
-	for _, subject := range slices.SortedFunc(maps.Keys(b.open), Subject.compare) {
-		i := slices.IndexFunc(rules, func(r Rule) bool { return r.Name == subject.Rule })
-		if subject.Key.Version == result.All || subject.Size != all.Window.Size || i < 0 || slices.Contains(present, subject.Key.Version) {
-			continue
+	return n
+}
+
+// settle removes the members that say nothing any more, and returns them with the state that the others make.
+func (in *Incident) settle() (state result.IncidentState, gone []Member) {
+	in.Members = slices.DeleteFunc(in.Members, func(m Member) bool {
+		over := !m.Firing && count(m.History) == 0
+		if over {
+			gone = append(gone, m)
 		}
-		in, r := b.open[subject], &rules[i]
-		if in.Absent++; in.Absent < r.Of {
-			continue
+		return over
+	})
+	slices.SortFunc(in.Members, func(a, b Member) int { return cmp.Or(cmp.Compare(a.Role, b.Role), cmp.Compare(a.Feature, b.Feature)) })
+	switch {
+	case len(firing(in.Members)) > 0:
+		return result.Firing, gone
+	case in.State == result.Firing:
+		return result.Resolved, gone
+	case len(in.Members) > 0:
+		return result.Pending, gone
+	}
+	return result.Inactive, gone
+}
+
+// firing names the members that fire, for telling one set from another.
+func firing(members []Member) []string {
+	var out []string
+	for i := range members {
+		if members[i].Firing {
+			out = append(out, string(members[i].Role)+"/"+members[i].Feature)
 		}
-		from := in.State
-		if in.State = result.Inactive; from == result.Firing {
-			in.State = result.Resolved
-		}
-		delete(b.open, subject)
-		key := subject.Key
-		o := observation{
-			feature: subject.Feature, role: subject.Role, hit: false, clear: false, value: in.Worst, threshold: r.Threshold,
-			unit: "worst of the incident", what: what(r, subject),
-			reasons: []string{fmt.Sprintf("version %s has had no events in %d windows of the model: nothing can confirm or clear this any more",
-				key.Version, in.Absent)},
-		}
-		of := *all
-		of.Key, of.ResultID = key, ""
-		out = append(out, *transition(r, in, from, &of, o))
 	}
 	return out
 }
 
-// what names the subject of an incident for its title.
-func what(r *Rule, s Subject) string {
-	switch r.Kind {
-	case KindLatency:
-		return "latency " + quantileName(r.Quantile)
-	case KindMissingValues:
-		return named(s.Role, s.Feature) + " missing values"
-	case KindFeatureDrift:
+// ranked returns members by their effect, the largest first: those that fire if any does.
+func ranked(members []Member) []Member {
+	out := slices.Clone(members)
+	if slices.ContainsFunc(out, func(m Member) bool { return m.Firing }) {
+		out = slices.DeleteFunc(out, func(m Member) bool { return !m.Firing })
 	}
-	return named(s.Role, s.Feature) + " drift"
+	slices.SortFunc(out, func(a, b Member) int {
+		return cmp.Or(cmp.Compare(b.effect(), a.effect()), cmp.Compare(a.Role, b.Role), cmp.Compare(a.Feature, b.Feature))
+	})
+	return out
 }
 
 // incidentID names an incident by what it is about and the window that opened it: two readings of a stream agree.
 func incidentID(s Subject, w result.Window) string {
 	h := sha256.New()
 	for _, part := range []string{
-		s.Rule, s.Key.Model, s.Key.Version, s.Key.Segment, string(s.Role), s.Feature, strconv.FormatInt(s.Size, 10), strconv.FormatInt(w.Start, 10),
+		s.Rule, s.Key.Model, s.Key.Version, s.Key.Segment, strconv.FormatInt(s.Size, 10), strconv.FormatInt(w.Start, 10),
 	} {
 		fmt.Fprintf(h, "%d:%s", len(part), part)
 	}
 	return hex.EncodeToString(h.Sum(nil)[:12])
 }
 
-func transition(r *Rule, in *Incident, from result.IncidentState, sum *result.Summary, o observation) *result.Transition {
-	return &result.Transition{
-		Schema: result.SchemaVersion, Type: "transition", ID: fmt.Sprintf("%s.%s.%d", in.ID, in.State, sum.Window.End),
-		Incident: in.ID, Rule: r.Name, Kind: string(r.Kind), Severity: r.Severity, Key: sum.Key, Feature: o.feature, Role: o.role,
-		From: from, To: in.State, Window: sum.Window, ResultID: sum.ResultID, Since: in.Since, Value: o.value, Threshold: o.threshold,
-		Unit: o.unit, Worst: in.Worst, Title: title(in.State, sum.Key, o), Reasons: o.reasons,
+// UnmarshalJSON also reads what was stored before an incident collected the features of its rule: one incident a feature.
+func (in *Incident) UnmarshalJSON(data []byte) error {
+	type plain Incident
+	var old struct {
+		plain
+		Subject struct {
+			Subject
+			Feature string      `json:"feature"`
+			Role    result.Role `json:"role"`
+		} `json:"subject"`
+		History []bool `json:"history"`
+		Quiet   int    `json:"quiet"`
 	}
+	if err := json.Unmarshal(data, &old); err != nil {
+		return err
+	}
+	*in = Incident(old.plain)
+	in.Subject = old.Subject.Subject
+	if len(old.History) > 0 && len(in.Members) == 0 {
+		in.Members = []Member{{ //nolint:exhaustruct // nothing more was stored
+			Feature: old.Subject.Feature, Role: old.Subject.Role, Firing: in.State == result.Firing, Since: in.Since, Last: in.Since + in.Subject.Size,
+			History: old.History, Quiet: old.Quiet, Worst: in.Worst,
+		}}
+	}
+	return nil
 }
 
-func title(state result.IncidentState, k result.Key, o observation) string {
-	who := k.Model
-	if k.Version != result.All {
-		who += " " + k.Version
+// absorb adds the members of an incident of the same subject: what older versions stored as incidents of their own.
+func (in *Incident) absorb(o *Incident) {
+	in.Members = append(in.Members, o.Members...)
+	if o.State == result.Firing {
+		in.State = result.Firing
 	}
-	return strings.Join(strings.Fields(fmt.Sprintf("%s: %s %s", who, o.what, state)), " ")
+	if o.Since < in.Since {
+		in.Since, in.ID = o.Since, o.ID
+	}
+	in.Worst = max(in.Worst, o.Worst)
 }

@@ -6,21 +6,46 @@ package alerting
 import (
 	"errors"
 	"fmt"
+	"maps"
+	"regexp"
 	"slices"
+	"strconv"
+	"strings"
 )
 
 // Kind says what a rule looks at.
 type Kind string
 
-// The kinds of a rule.
+// The kinds of a rule. One incident collects all features of its rule.
 const (
-	KindFeatureDrift  Kind = "feature_drift"  // a feature or a part of the prediction drifted
-	KindMissingValues Kind = "missing_values" // a feature misses more values than the reference did
-	KindLatency       Kind = "latency"        // a quantile of the latency is a multiple of the reference's
+	KindFeatureDrift    Kind = "feature_drift"    // features drifted by their gates
+	KindPredictionDrift Kind = "prediction_drift" // a part of the prediction drifted
+	KindDriftShare      Kind = "drift_share"      // a share of the features drifted
+	KindMissingValues   Kind = "missing_values"   // features miss more values than the reference did
+	KindInvalidValues   Kind = "invalid_values"   // features have more values of a wrong type
+	KindUnseenValues    Kind = "unseen_values"    // features have categories that the reference has not
+	KindOutOfRange      Kind = "out_of_range"     // features leave the range of the reference
+	KindLatency         Kind = "latency"          // a quantile of the latency is a multiple of the reference's
+	KindLatencyBound    Kind = "latency_bound"    // a quantile of the latency is above a number of milliseconds
+	KindLatencySLO      Kind = "latency_slo"      // the error budget of "answers in time" burns too quickly
+	KindErrorRate       Kind = "error_rate"       // the share of failed events is above a bound
+	KindErrorSLO        Kind = "error_slo"        // the error budget of "answers well" burns too quickly
+	KindThroughputDrop  Kind = "throughput_drop"  // far fewer events than in the windows before
+	KindNoData          Kind = "no_data"          // no event at all
+	KindLoss            Kind = "loss"             // input was lost: the window is incomplete
+	KindQuality         Kind = "quality"          // a metric of the model's quality is beyond a bound
+	KindLabelCoverage   Kind = "label_coverage"   // too few predictions have a label
+	KindCondition       Kind = "condition"        // an expression of the user's own
 )
 
 // kinds lists all of them.
-func kinds() []Kind { return []Kind{KindFeatureDrift, KindMissingValues, KindLatency} }
+func kinds() []Kind {
+	return []Kind{
+		KindFeatureDrift, KindPredictionDrift, KindDriftShare, KindMissingValues, KindInvalidValues, KindUnseenValues, KindOutOfRange, KindLatency,
+		KindLatencyBound, KindLatencySLO, KindErrorRate, KindErrorSLO, KindThroughputDrop, KindNoData, KindLoss, KindQuality, KindLabelCoverage,
+		KindCondition,
+	}
+}
 
 // Scope says which results of a window a rule looks at.
 type Scope string
@@ -38,58 +63,235 @@ type Rule struct {
 	Scope    Scope  `json:"scope"`
 	Severity string `json:"severity"` // free text for routing: info, warning, critical
 
-	// Threshold of the rule's value: a rise of the share of missing values, or the ratio of the latency to the reference's. For
-	// feature_drift 0 means the feature's own threshold of drift.
+	// Threshold of the rule's value: a rise of a rate, a ratio of latencies, milliseconds, a share of events. For drift of
+	// features 0 means the feature's own threshold of drift.
 	Threshold float64 `json:"threshold"`
 
-	// Quantile that a latency rule looks at, as it is named in results: "0.95".
+	// Quantile that a rule on latency looks at, as it is named in results: "0.95".
 	Quantile string `json:"quantile,omitempty"`
 
+	// Metric that a rule on quality looks at, as it is named in results.
+	Metric string `json:"metric,omitempty"`
+
+	// Features limits a rule on features to these; empty: all.
+	Features []string `json:"features,omitempty"`
+
+	// When is the expression of a condition, see Condition.
+	When string `json:"when,omitempty"`
+
+	// SLO is the objective of latency_slo and error_slo, nil for the other kinds.
+	SLO *SLO `json:"slo,omitempty"`
+
 	// An incident fires when the condition held in Hits of the last Of windows, which do not overlap. It resolves when the value
-	// was below Clear times the threshold in Quiet windows in a row.
-	Hits  int     `json:"hits"`
-	Of    int     `json:"of"`
-	Clear float64 `json:"clear"`
-	Quiet int     `json:"quiet"`
+	// was below Clear times the threshold in Quiet windows in a row, and KeepFiring milliseconds of event time passed since it
+	// held last.
+	Hits       int     `json:"hits"`
+	Of         int     `json:"of"`
+	Clear      float64 `json:"clear"`
+	Quiet      int     `json:"quiet"`
+	KeepFiring int64   `json:"keep_firing_ms,omitempty"`
+
+	// Labels go with every transition, for routing. Annotations are templates of text/template over a Transition.
+	Labels      map[string]string `json:"labels,omitempty"`
+	Annotations map[string]string `json:"annotations,omitempty"`
+
+	// Inhibits names the rules of the same model that are not worth a message while this one fires; `*` is all others.
+	Inhibits []string `json:"inhibits,omitempty"`
+}
+
+// Bounds of a rule.
+const (
+	maxHistory     = 32      // windows that an incident remembers
+	maxRuleName    = 128     // bytes
+	maxLabels      = 32      // labels, and annotations, of a rule
+	maxLabelBytes  = 1 << 10 // of one label's value
+	maxTemplate    = 8 << 10 // bytes of an annotation's template
+	maxKeepFiring  = 31 * 24 * 3_600_000
+	minThroughputN = 5 // windows that a drop of throughput is compared with, at least
+)
+
+// fixed holds what most rules have in common: two of three windows, quiet after two below eight tenths of the threshold.
+func fixed(name string, kind Kind, scope Scope, severity string, threshold float64) Rule {
+	return Rule{ //nolint:exhaustruct // what is left out is for special rules
+		Name: name, Kind: kind, Scope: scope, Severity: severity, Threshold: threshold, Hits: 2, Of: 3, Clear: 0.8, Quiet: 2,
+	}
+}
+
+// Template returns the rule of a kind before anything is said about it: what a user's own rule begins with.
+func Template(name string, kind Kind) Rule {
+	for _, r := range Defaults() {
+		if r.Kind == kind {
+			r.Name = name
+			return r
+		}
+	}
+	r := fixed(name, kind, ScopeAll, "warning", 0)
+	switch kind { //nolint:exhaustive // the others have a default rule, or need no threshold
+	case KindLatencyBound:
+		r.Quantile, r.Scope = "0.95", ScopeEach
+	case KindLatencySLO, KindErrorSLO:
+		r.SLO = &SLO{Objective: 0, Milliseconds: 0, Burns: PageBurns(), Window: 0}
+		r.Hits, r.Of, r.Quiet, r.Severity = 1, 1, 1, "critical"
+	case KindLabelCoverage:
+		r.Threshold = 0.5
+	case KindCondition:
+		r.Threshold = 1
+	}
+	return r
 }
 
 // Defaults are the rules that hold without any configuration.
 func Defaults() []Rule {
+	latency := fixed("latency-p95", KindLatency, ScopeEach, "critical", 1.25)
+	latency.Quantile = "0.95"
+	share := fixed("drift-share", KindDriftShare, ScopeAll, "critical", 0)
+	share.Inhibits = []string{"feature-drift", "prediction-drift", "unseen-values", "out-of-range"}
+	silent := fixed("no-data", KindNoData, ScopeAll, "critical", 0)
+	silent.Hits, silent.Of, silent.Quiet, silent.Inhibits = 3, 3, 1, []string{"*"}
+	loss := fixed("loss", KindLoss, ScopeAll, "critical", 1)
+	loss.Hits, loss.Of, loss.Quiet = 1, 1, 1
+	throughput := fixed("throughput-drop", KindThroughputDrop, ScopeAll, "warning", 0.9)
+	throughput.Inhibits = nil
 	return []Rule{
-		{
-			Name: "feature-drift", Kind: KindFeatureDrift, Scope: ScopeAll, Severity: "warning",
-			Threshold: 0, Quantile: "", Hits: 2, Of: 3, Clear: 0.8, Quiet: 2,
-		},
-		{
-			Name: "missing-values", Kind: KindMissingValues, Scope: ScopeAll, Severity: "warning",
-			Threshold: 0.02, Quantile: "", Hits: 2, Of: 3, Clear: 0.8, Quiet: 2,
-		},
-		{
-			Name: "latency-p95", Kind: KindLatency, Scope: ScopeEach, Severity: "critical",
-			Threshold: 1.25, Quantile: "0.95", Hits: 2, Of: 3, Clear: 0.8, Quiet: 2,
-		},
+		fixed("feature-drift", KindFeatureDrift, ScopeAll, "warning", 0),
+		fixed("prediction-drift", KindPredictionDrift, ScopeAll, "critical", 0),
+		share,
+		fixed("missing-values", KindMissingValues, ScopeAll, "warning", 0.02),
+		fixed("invalid-values", KindInvalidValues, ScopeAll, "warning", 0.02),
+		fixed("unseen-values", KindUnseenValues, ScopeAll, "warning", 0.05),
+		fixed("out-of-range", KindOutOfRange, ScopeAll, "warning", 0.05),
+		latency,
+		fixed("error-rate", KindErrorRate, ScopeEach, "critical", 0.05),
+		throughput,
+		silent,
+		loss,
 	}
 }
 
+// labelName is what Alertmanager accepts everywhere; annotations have the same names.
+var labelName = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`)
+
 // Validate returns what is wrong with a rule, or nil.
-func (r Rule) Validate() error {
+func (r *Rule) Validate() error {
+	if err := r.validate(); err != nil {
+		if r.Name == "" {
+			return err
+		}
+		return fmt.Errorf("rule %s: %w", r.Name, err)
+	}
+	return nil
+}
+
+func (r *Rule) validate() error {
 	switch {
 	case r.Name == "":
 		return errors.New("a rule needs a name")
+	case len(r.Name) > maxRuleName:
+		return fmt.Errorf("the name has %d bytes, at most %d are possible", len(r.Name), maxRuleName)
 	case !slices.Contains(kinds(), r.Kind):
-		return fmt.Errorf("rule %s: kind is %q, must be one of %v", r.Name, r.Kind, kinds())
+		return fmt.Errorf("kind is %q, must be one of %s", r.Kind, strings.Join(KindNames(), ", "))
 	case r.Scope != ScopeAll && r.Scope != ScopeEach:
-		return fmt.Errorf("rule %s: scope is %q, must be all or each", r.Name, r.Scope)
+		return fmt.Errorf("scope is %q, must be all or each", r.Scope)
 	case r.Hits < 1 || r.Of < r.Hits || r.Of > maxHistory:
-		return fmt.Errorf("rule %s: needs 1 ≤ hits (%d) ≤ of (%d) ≤ %d", r.Name, r.Hits, r.Of, maxHistory)
-	case r.Quiet < 1:
-		return fmt.Errorf("rule %s: quiet is %d, must be at least 1", r.Name, r.Quiet)
+		return fmt.Errorf("needs 1 ≤ hits (%d) ≤ of (%d) ≤ %d", r.Hits, r.Of, maxHistory)
+	case r.Quiet < 1 || r.Quiet > maxHistory:
+		return fmt.Errorf("quiet is %d, must be 1 to %d windows", r.Quiet, maxHistory)
 	case !(r.Clear > 0 && r.Clear <= 1):
-		return fmt.Errorf("rule %s: clear is %v, must be above 0 and at most 1", r.Name, r.Clear)
+		return fmt.Errorf("clear is %v, must be above 0 and at most 1", r.Clear)
+	case r.KeepFiring < 0 || r.KeepFiring > maxKeepFiring:
+		return errors.New("keep_firing_for must be 0s to 31d")
 	case !(r.Threshold >= 0):
-		return fmt.Errorf("rule %s: threshold is %v, must not be negative", r.Name, r.Threshold)
-	case r.Kind == KindLatency && !(r.Threshold > 1):
-		return fmt.Errorf("rule %s: threshold is %v, a ratio of latencies must be above 1", r.Name, r.Threshold)
+		return fmt.Errorf("threshold is %v, must not be negative", r.Threshold)
+	}
+	if err := r.validateKind(); err != nil {
+		return err
+	}
+	return r.validateTexts()
+}
+
+// validateKind checks what only some kinds have.
+func (r *Rule) validateKind() error {
+	onLatency := r.Kind == KindLatency || r.Kind == KindLatencyBound
+	if onLatency {
+		if q, err := strconv.ParseFloat(r.Quantile, 64); err != nil || !slices.Contains(Quantiles(), r.Quantile) || q <= 0 {
+			return fmt.Errorf("quantile is %q, must be one of %s", r.Quantile, strings.Join(Quantiles(), ", "))
+		}
+	}
+	switch r.Kind { //nolint:exhaustive // the others need nothing more
+	case KindLatency:
+		if !(r.Threshold > 1) {
+			return fmt.Errorf("threshold is %v, a ratio of latencies must be above 1", r.Threshold)
+		}
+	case KindLatencyBound:
+		if !(r.Threshold > 0) {
+			return errors.New("threshold is missing: the milliseconds that the quantile should stay below")
+		}
+	case KindErrorRate, KindThroughputDrop, KindLabelCoverage, KindMissingValues, KindInvalidValues, KindUnseenValues, KindOutOfRange:
+		if !(r.Threshold > 0 && r.Threshold < 1) {
+			return fmt.Errorf("threshold is %v, a share must be above 0 and below 1", r.Threshold)
+		}
+	case KindLatencySLO, KindErrorSLO:
+		if r.SLO == nil {
+			return errors.New("slo is missing")
+		}
+		return r.SLO.validate(r.Kind == KindLatencySLO)
+	case KindQuality:
+		if r.Metric == "" {
+			return errors.New("metric is missing: the metric of quality to look at")
+		}
+	case KindCondition:
+		_, err := Compile(r.When)
+		return err
+	}
+	if r.When != "" {
+		return fmt.Errorf("`when` is for rules of the kind %s", KindCondition)
 	}
 	return nil
+}
+
+func (r *Rule) validateTexts() error {
+	if len(r.Labels) > maxLabels || len(r.Annotations) > maxLabels {
+		return fmt.Errorf("at most %d labels and %d annotations are possible", maxLabels, maxLabels)
+	}
+	for _, name := range slices.Sorted(maps.Keys(r.Labels)) {
+		switch {
+		case !labelName.MatchString(name):
+			return fmt.Errorf("label %q: a name is a letter or `_`, then letters, digits and `_`", name)
+		case slices.Contains(reservedLabels(), name):
+			return fmt.Errorf("label %q is set by driftd itself", name)
+		case len(r.Labels[name]) > maxLabelBytes:
+			return fmt.Errorf("label %q has %d bytes, at most %d are possible", name, len(r.Labels[name]), maxLabelBytes)
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(r.Annotations)) {
+		if !labelName.MatchString(name) {
+			return fmt.Errorf("annotation %q: a name is a letter or `_`, then letters, digits and `_`", name)
+		}
+		if err := CheckTemplate(r.Annotations[name]); err != nil {
+			return fmt.Errorf("annotation %q: %w", name, err)
+		}
+	}
+	return nil
+}
+
+// reservedLabels are the labels that every alert has.
+func reservedLabels() []string {
+	return []string{"alertname", "model", "version", "segment", "window", "severity", "kind"}
+}
+
+// KindNames returns the names of all kinds, in the order of the documentation.
+func KindNames() []string {
+	out := make([]string, 0, len(kinds()))
+	for _, k := range kinds() {
+		out = append(out, string(k))
+	}
+	return out
+}
+
+// Quantiles are the quantiles of the latency that results have.
+func Quantiles() []string { return []string{"0.5", "0.9", "0.95", "0.99", "0.999"} }
+
+// wants reports whether a rule on features looks at this one.
+func (r *Rule) wants(feature string) bool {
+	return len(r.Features) == 0 || slices.Contains(r.Features, feature)
 }

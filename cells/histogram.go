@@ -115,6 +115,28 @@ func (h *Histogram) Quantile(q float64) (float64, bool) {
 	panic("BUG: the buckets of a histogram do not add up to its count")
 }
 
+// CountAbove returns how many values are above ms, where a value within HistogramAccuracy of ms may be on either side: values of
+// the bucket that holds ms count as not above it.
+func (h *Histogram) CountAbove(ms float64) uint64 {
+	if h.n == 0 || !(ms >= 0) {
+		return h.n
+	}
+	if math.IsInf(ms, 1) {
+		return 0
+	}
+	above := uint64(0)
+	first := math.MinInt
+	if ms >= HistogramFloor {
+		first = h.bucket(ms) + 1
+	}
+	for i, n := range h.counts {
+		if h.base+i >= first {
+			above += n
+		}
+	}
+	return above
+}
+
 // Merge adds everything that o counted, which stays as it is. On an error h is unchanged.
 func (h *Histogram) Merge(o *Histogram) error {
 	if h.n+o.n < h.n {

@@ -119,3 +119,38 @@ func BenchmarkHistogramAdd(b *testing.B) {
 		h.Add(xs[i&4095])
 	}
 }
+
+// CountAbove agrees with counting the values, but for those within the stated accuracy of the bound.
+func TestHistogramCountAbove(t *testing.T) {
+	rng := rand.New(rand.NewPCG(7, 11))
+	h := cells.NewHistogram()
+	values := []float64{0, 0, 1e-9, 1e-6, 1e9}
+	for range 5000 {
+		values = append(values, math.Exp(rng.NormFloat64()*3))
+	}
+	for _, v := range values {
+		if !h.Add(v) {
+			t.Fatalf("%v was refused", v)
+		}
+	}
+	for _, bound := range []float64{0, 1e-7, 0.01, 0.5, 1, 20, 250, 1e4, 2e9} {
+		var least, most uint64
+		for _, v := range values {
+			if v > bound*(1+2*cells.HistogramAccuracy) && v >= cells.HistogramFloor {
+				least++
+			}
+			if v > bound*(1-2*cells.HistogramAccuracy) {
+				most++
+			}
+		}
+		if got := h.CountAbove(bound); got < least || got > most {
+			t.Errorf("above %v: %d, want %d to %d", bound, got, least, most)
+		}
+	}
+	if got := cells.NewHistogram().CountAbove(1); got != 0 {
+		t.Errorf("an empty histogram: %d", got)
+	}
+	if got := h.CountAbove(math.Inf(1)); got != 0 {
+		t.Errorf("above infinity: %d", got)
+	}
+}

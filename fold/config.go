@@ -76,8 +76,8 @@ func (c Counting) Validate() error {
 		if err := m.Timing.Validate(); err != nil {
 			return fmt.Errorf("model %q: %w", name, err)
 		}
-		for _, r := range m.Rules {
-			if err := r.Validate(); err != nil {
+		for i := range m.Rules {
+			if err := m.Rules[i].Validate(); err != nil {
 				return fmt.Errorf("model %q: %w", name, err)
 			}
 		}

@@ -7,6 +7,7 @@ import (
 	"math"
 	"slices"
 
+	"github.com/driftd/driftd/alerting"
 	"github.com/driftd/driftd/cells"
 	"github.com/driftd/driftd/detectors"
 	"github.com/driftd/driftd/event"
@@ -95,6 +96,38 @@ func (p *Partition) flush(s *source, out *Output) bool {
 	s.queue = nil
 	return true
 }
+
+// silence lets the incidents look at a watermark that has moved on without events.
+func (s *source) silence() {
+	if s.MaxTime == window.Unset || s.Watermark == window.Unset || s.Watermark <= s.MaxTime {
+		return
+	}
+	e := s.Epoch(s.Watermark)
+	size := smallest(e.Timing)
+	last := s.MaxTime - mod(s.MaxTime, size) + size
+	key := result.Key{Model: s.Model, Version: result.All, Segment: result.All}
+	s.queue = append(s.queue, s.book.Silence(key, size, last, s.Watermark, s.configs[e.ID].Rules)...)
+}
+
+// untilSilent returns how long the next marker of a silent source can wait, in milliseconds, and whether it has anything to
+// say: that there are no data.
+func (s *source) untilSilent() (wait int64, ok bool) {
+	if s.MaxTime == window.Unset {
+		return 0, false
+	}
+	e := s.Epoch(s.Watermark)
+	return smallest(e.Timing), !s.book.Silent(s.configs[e.ID].Rules)
+}
+
+func smallest(t window.Timing) int64 {
+	size := t.Windows[0].Size
+	for _, w := range t.Windows[1:] {
+		size = min(size, w.Size)
+	}
+	return size
+}
+
+func mod(a, b int64) int64 { return (a%b + b) % b }
 
 // viewsOf divides the panes of a window by what its results are about.
 func viewsOf(panes []*window.Pane, w *window.Status) []*view {
@@ -214,6 +247,14 @@ func summary(model string, w *window.Status, config ModelConfig, ref *reference.
 		Latency: describe(latency, tally.LatencyInvalid, ref), Features: len(v.features), Parts: 0, DriftShare: nil,
 		Verdict: result.Insufficient, Reasons: nil,
 	}
+	for i := range config.Rules {
+		if r := &config.Rules[i]; r.Kind == alerting.KindLatencySLO {
+			if sum.Latency.Over == nil {
+				sum.Latency.Over = map[string]uint64{}
+			}
+			sum.Latency.Over[alerting.OverKey(r.SLO.Milliseconds)] = latency.CountAbove(r.SLO.Milliseconds)
+		}
+	}
 	if ref == nil {
 		sum.Reasons = []string{"no_reference: the model has no reference to compare with; create one and activate it"}
 		return sum
@@ -242,7 +283,7 @@ var quantiles = map[string]float64{"0.5": 0.5, "0.9": 0.9, "0.95": 0.95, "0.99":
 func describe(h *cells.Histogram, invalid uint64, ref *reference.Reference) result.Latency {
 	l := result.Latency{
 		Count: h.Count(), Invalid: invalid, Mean: number(h.Mean()), Max: number(h.Max()), Quantiles: quantilesOf(h),
-		Reference: nil, Ratio: nil,
+		Reference: nil, Ratio: nil, Over: nil,
 	}
 	if ref != nil && ref.Latency != nil && ref.Latency.Count() > 0 {
 		l.Reference, l.Ratio = quantilesOf(ref.Latency), map[string]result.Stat{}

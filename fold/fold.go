@@ -171,6 +171,7 @@ type SourceInfo struct {
 	Watermark int64 // window.Unset before the first event
 	LastSeen  int64 // broker's time of its last record or marker
 	Waiting   bool  // a window waits for the watermark
+	Wait      int64 // how long it must be silent before a marker has anything to say, in milliseconds; 0: no longer than idle_timeout
 	Panes     int
 	Windows   int
 }
@@ -198,8 +199,12 @@ func (p *Partition) Sources() []SourceInfo {
 	for _, name := range slices.Sorted(maps.Keys(p.sources)) {
 		s := p.sources[name]
 		n, waiting := s.Open()
+		wait := int64(0)
+		if !waiting {
+			wait, waiting = s.untilSilent()
+		}
 		out = append(out, SourceInfo{
-			Model: name, Watermark: s.Watermark, LastSeen: s.LastSeen, Waiting: waiting, Panes: len(s.Panes), Windows: n,
+			Model: name, Watermark: s.Watermark, LastSeen: s.LastSeen, Waiting: waiting, Wait: wait, Panes: len(s.Panes), Windows: n,
 		})
 	}
 	return out
@@ -351,6 +356,9 @@ func (p *Partition) drain(out *Output) bool {
 			if p.full(out) || !p.emit(s, w, out) {
 				return false
 			}
+		}
+		if s.silence(); !p.flush(s, out) {
+			return false
 		}
 		if flushing {
 			p.store.touchSource(s.Model) // that it is over must not be forgotten in a restart, also when nothing was due

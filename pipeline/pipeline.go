@@ -484,7 +484,8 @@ func (s *session) idleEvery() time.Duration {
 }
 
 // closeIdle publishes a marker for every source that has been silent for the idle timeout, by the broker's clock, while
-// everything that is stored was read: its watermark moves on by the silence, never to "now minus something".
+// everything that is stored was read: its watermark moves on by the silence, never to "now minus something". When nothing is left
+// to close, one marker for each window goes on saying that there are no data, until the rule about that has fired.
 func (s *session) closeIdle(ctx context.Context) {
 	if s.o.IdleTimeout <= 0 || !s.caughtUp {
 		return
@@ -495,7 +496,7 @@ func (s *session) closeIdle(ctx context.Context) {
 	}
 	for _, info := range s.part.Sources() {
 		silence := now - info.LastSeen
-		if !info.Waiting || info.Watermark == window.Unset || silence < s.o.IdleTimeout.Milliseconds() {
+		if !info.Waiting || info.Watermark == window.Unset || silence < max(s.o.IdleTimeout.Milliseconds(), info.Wait) {
 			continue
 		}
 		m := event.Control{Kind: event.ControlMarker, Source: info.Model, Watermark: info.Watermark + silence} //nolint:exhaustruct // a marker

@@ -345,6 +345,34 @@ func TestIdleSourceClosesItsWindow(t *testing.T) {
 	}
 }
 
+// A model that is silent for three windows has no data: markers say so in the stream, one a window, and end when it is said.
+func TestSilentModel(t *testing.T) {
+	m := newMemory()
+	began := time.Now()
+	m.now = func() int64 { return 1_800_000_000_000 + 3_600_000*time.Since(began).Milliseconds()/1000 } // an hour a second
+	o := options(m)
+	o.IdleTimeout = 50 * time.Millisecond
+	start(t, o)
+	m.add("ml.events.m", eventAt(1))
+	fired := func() bool {
+		m.mu.Lock()
+		defer m.mu.Unlock()
+		return slices.ContainsFunc(m.docs, func(d result.Doc) bool {
+			return bytes.Contains(d.Data, []byte(`"rule":"no-data"`)) && bytes.Contains(d.Data, []byte(`"to":"firing"`))
+		})
+	}
+	testenv.Eventually(t, 20*time.Second, "the rule about no data fires", fired)
+	markers, at := m.controls(`"watermark"`), m.now()
+	testenv.Eventually(t, 20*time.Second, "two more hours", func() bool { return m.now() > at+7_200_000 })
+	if more := m.controls(`"watermark"`); more > markers+1 {
+		t.Errorf("%d markers after it was said", more-markers)
+	}
+	// The first window closes by markers every idle_timeout (3 minutes here), the others by one marker each.
+	if markers > 20 {
+		t.Errorf("%d markers", markers)
+	}
+}
+
 // Messages that are gone are counted as lost in the present window, which says that it is incomplete, and the fold goes on;
 // with HaltOnLoss it stops.
 func TestLoss(t *testing.T) {

@@ -135,9 +135,10 @@ type Latency struct {
 	Invalid   uint64              `json:"invalid"`
 	Mean      *float64            `json:"mean_ms"`
 	Max       *float64            `json:"max_ms"`
-	Quantiles map[string]*float64 `json:"quantiles_ms"` // "0.5", "0.9", "0.95", "0.99", "0.999"
-	Reference map[string]*float64 `json:"reference_ms"` // the same quantiles of the reference, null without one
-	Ratio     map[string]Stat     `json:"ratio"`        // each quantile over the reference's, with a 99.9 % interval; null without one
+	Quantiles map[string]*float64 `json:"quantiles_ms"`   // "0.5", "0.9", "0.95", "0.99", "0.999"
+	Reference map[string]*float64 `json:"reference_ms"`   // the same quantiles of the reference, null without one
+	Ratio     map[string]Stat     `json:"ratio"`          // each quantile over the reference's, with a 99.9 % interval; null without one
+	Over      map[string]uint64   `json:"over,omitempty"` // events that took longer than the milliseconds of the key, for each objective of the rules
 }
 
 // Summary is the one document of a window about its model; the features follow in FeatureDocs with the same ResultID.
