@@ -196,7 +196,7 @@ func describeView(model string, w *window.Status, config ModelConfig, ref *refer
 			ID: fmt.Sprintf("%s.%d", sum.ResultID, i), Kind: result.KindResult, Model: model,
 			Data: encode(result.FeatureDoc{
 				Schema: result.SchemaVersion, Type: "features", ResultID: sum.ResultID, Part: i, Key: sum.Key, Window: sum.Window,
-				Revision: sum.Revision, Features: features,
+				Revision: sum.Revision, Ref: sum.Ref, Features: features,
 			}),
 		})
 	}

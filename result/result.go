@@ -166,16 +166,18 @@ type Summary struct {
 	Reasons    []string `json:"reasons"`
 }
 
-// FeatureDoc is a part of a result: features in name order, as many as fit 512 KiB.
+// FeatureDoc is a part of a result: features in name order, as many as fit 512 KiB. It names the reference, so that a sink
+// can place it without its summary.
 type FeatureDoc struct {
-	Schema   int       `json:"schema"`
-	Type     string    `json:"type"` // "features"
-	ResultID string    `json:"result_id"`
-	Part     int       `json:"part"` // from 0
-	Key      Key       `json:"key"`
-	Window   Window    `json:"window"`
-	Revision int       `json:"revision"`
-	Features []Feature `json:"features"`
+	Schema   int          `json:"schema"`
+	Type     string       `json:"type"` // "features"
+	ResultID string       `json:"result_id"`
+	Part     int          `json:"part"` // from 0
+	Key      Key          `json:"key"`
+	Window   Window       `json:"window"`
+	Revision int          `json:"revision"`
+	Ref      *ReferenceID `json:"reference"` // null in documents of versions that did not write it
+	Features []Feature    `json:"features"`
 }
 
 // DocKind says on which subject a document leaves.
