@@ -43,9 +43,9 @@ func scanFeature(row scanner, columns []statColumn, before ...any) (history.Feat
 	}
 	st.Statistics = make(map[string]result.Stat, len(columns))
 	for i, col := range columns {
-		stat := st.Statistics[col.name]
-		*col.field(&stat) = values[i]
-		st.Statistics[col.name] = stat
+		stat := st.Statistics[col.Name]
+		*col.Field(&stat) = values[i]
+		st.Statistics[col.Name] = stat
 	}
 	return st, nil
 }

@@ -3,6 +3,7 @@ package store
 import (
 	"strings"
 
+	"github.com/driftd/driftd/history"
 	"github.com/driftd/driftd/result"
 )
 
@@ -20,71 +21,31 @@ func migrations() []migration {
 	return []migration{{name: "results and features over windows", statements: firstSchema()}}
 }
 
-// Where a column of feature_row comes from in a result.Stat.
-type statPart uint8
-
-const (
-	statValue statPart = iota + 1
-	statPValue
-	statLower
-	statUpper
-)
-
-// statColumn is one column of feature_row that holds a statistic. Adding one is a line here and a migration.
-type statColumn struct {
-	column string
-	name   string // key in result.Feature.Statistics
-	part   statPart
-}
+// statColumn is one column of feature_row that holds a statistic. Adding one is a line in history.StatColumns and a migration.
+type statColumn struct{ history.StatColumn }
 
 // statColumns lists the statistics that can be read over time without opening documents; everything else of a feature is
 // in its document.
 func statColumns() []statColumn {
-	return []statColumn{
-		{"psi", "psi", statValue},
-		{"psi_p", "psi", statPValue},
-		{"psi_debiased", "psi_debiased", statValue},
-		{"kl", "kl", statValue},
-		{"kl_reverse", "kl_reverse", statValue},
-		{"js", "js", statValue},
-		{"ks", "ks", statValue},
-		{"ks_p", "ks", statPValue},
-		{"ks_lower", "ks", statLower},
-		{"ks_upper", "ks", statUpper},
-		{"chi2", "chi2", statValue},
-		{"chi2_p", "chi2", statPValue},
-		{"missing_rate", "missing_rate", statValue},
-		{"invalid_rate", "invalid_rate", statValue},
-		{"inf_rate", "inf_rate", statValue},
-		{"other_rate", "other_rate", statValue},
-		{"out_of_range_rate", "out_of_range_rate", statValue},
+	columns := history.StatColumns()
+	out := make([]statColumn, len(columns))
+	for i, c := range columns {
+		out[i] = statColumn{c}
 	}
+	return out
 }
 
 // get returns the column's number in s, nil where it does not exist.
 func (c statColumn) get(s map[string]result.Stat) any {
-	st, ok := s[c.name]
+	st, ok := s[c.Name]
 	if !ok {
 		return nil
 	}
-	p := c.field(&st)
+	p := c.Field(&st)
 	if *p == nil {
 		return nil
 	}
 	return **p
-}
-
-func (c statColumn) field(st *result.Stat) **float64 {
-	switch c.part {
-	case statPValue:
-		return &st.PValue
-	case statLower:
-		return &st.Lower
-	case statUpper:
-		return &st.Upper
-	default:
-		return &st.Value
-	}
 }
 
 // statColumnNames returns the columns' names, comma separated, each with a prefix.
@@ -94,7 +55,7 @@ func statColumnNames(prefix string) string {
 		if i > 0 {
 			b.WriteString(", ")
 		}
-		b.WriteString(prefix + c.column)
+		b.WriteString(prefix + c.Column)
 	}
 	return b.String()
 }

@@ -1,0 +1,142 @@
+// Package historytest makes results as the fold commits them, and holds the one conformance suite of everything that answers
+// the questions of package history. Test code only.
+package historytest
+
+import (
+	"encoding/json"
+	"fmt"
+	"strconv"
+	"testing"
+
+	"github.com/driftd/driftd/result"
+)
+
+// Hour is an hour in Unix milliseconds.
+const Hour = int64(3_600_000)
+
+// Document is one committed document and its message id.
+type Document struct {
+	ID   string
+	Data []byte
+}
+
+// Result describes one result; Documents makes its bytes as the fold would.
+type Result struct {
+	Model, Version, Segment string
+	Start, Size             int64
+	Revision                int
+	Fingerprint             string
+	Features                int
+	PerPart                 int // features a document
+	Events                  uint64
+	Shift                   float64  // moves every statistic, so that revisions differ
+	Names                   []string // of the features; f000, f001, … without
+}
+
+// Hourly returns the i-th hourly window of the model credit: three features in two documents, 100+i events.
+func Hourly(i int) Result {
+	return Result{
+		Model: "credit", Version: "*", Segment: "*", Start: int64(i) * Hour, Size: Hour, Revision: 0, Fingerprint: "sha256:aa",
+		Features: 3, PerPart: 2, Events: uint64(100 + i), Shift: 0, Names: nil,
+	}
+}
+
+// Key names what the result is about.
+func (w Result) Key() result.Key {
+	return result.Key{Model: w.Model, Version: w.Version, Segment: w.Segment}
+}
+
+// Window is the result's window.
+func (w Result) Window() result.Window {
+	return result.Window{Start: w.Start, End: w.Start + w.Size, Size: w.Size}
+}
+
+// ID is the result's id.
+func (w Result) ID() string { return result.ID(w.Key(), w.Window(), w.Fingerprint, w.Revision) }
+
+func (w Result) ref() *result.ReferenceID {
+	if w.Fingerprint == "" {
+		return nil
+	}
+	return &result.ReferenceID{Name: "jan", Fingerprint: w.Fingerprint}
+}
+
+// Feature is the result's i-th feature.
+func (w Result) Feature(i int) result.Feature {
+	verdict := [...]result.Verdict{result.Stable, result.Warning, result.Drift, result.Insufficient}[i%4]
+	psi := float64(i)/8 + w.Shift
+	name := fmt.Sprintf("f%03d", i)
+	if i < len(w.Names) {
+		name = w.Names[i]
+	}
+	f := result.Feature{
+		Feature: name, Role: result.RoleFeature, Kind: "numeric",
+		Reference: result.Side{Count: 1000, Mean: new(1.0), Std: new(2.0), Min: new(-3.0), Max: new(4.0), Median: new(0.1 + 0.2)},
+		Current: result.Side{
+			Count: w.Events, Missing: 5, Invalid: 2, Inf: 1, Mean: new(1.0 / 3), Std: new(2.5), Min: new(-5e-324), Max: new(1.7976931348623157e308),
+		},
+		Statistics: map[string]result.Stat{
+			"psi": {Value: new(psi + 0.01), PValue: new(0.5)}, "psi_debiased": {Value: new(psi)}, "kl": {Value: new(0.1)},
+			"js": {Value: new(0.2)}, "ks": {Value: new(0.3), PValue: new(0.04), Lower: new(0.29), Upper: new(0.31)},
+			"chi2": {Reason: "one bin"}, "missing_rate": {Value: new(0.05), Baseline: new(0.01)}, "wasserstein": {Value: new(1e21)},
+		},
+		QValue: new(0.02), NMin: 203, Verdict: verdict, Reasons: []string{"psi_debiased <0.1> & so on"},
+	}
+	for b := range 12 {
+		f.Bins = append(f.Bins, result.Bin{Label: "(" + strconv.Itoa(b) + ", " + strconv.Itoa(b+1) + "]", Reference: 100, Current: uint64(b)})
+	}
+	return f
+}
+
+// Documents returns the result's summary and then its feature documents.
+func (w Result) Documents(tb testing.TB) []Document {
+	tb.Helper()
+	parts := 0
+	var docs []Document
+	for from := 0; from < w.Features; from += w.PerPart {
+		d := result.FeatureDoc{
+			Schema: result.SchemaVersion, Type: "features", ResultID: w.ID(), Part: parts, Key: w.Key(), Window: w.Window(), Revision: w.Revision,
+			Ref: w.ref(), Features: nil,
+		}
+		for i := from; i < min(from+w.PerPart, w.Features); i++ {
+			d.Features = append(d.Features, w.Feature(i))
+		}
+		docs = append(docs, Document{w.ID() + "." + strconv.Itoa(parts), Marshal(tb, d)})
+		parts++
+	}
+	sum := result.Summary{
+		Schema: result.SchemaVersion, Type: "summary", ResultID: w.ID(), Key: w.Key(), Window: w.Window(), Revision: w.Revision, Complete: true,
+		Lost: 0, Ref: w.ref(), Counts: result.Counts{Events: w.Events, Labels: 7, Rejected: map[string]uint64{"malformed": 1}},
+		ThroughputHz: float64(w.Events) / 3600, Errors: 3, Status: map[string]uint64{"ok": w.Events},
+		Latency: result.Latency{
+			Count: w.Events, Invalid: 1, Mean: new(12.5), Max: new(99.0),
+			Quantiles: map[string]*float64{"0.5": new(12.0), "0.9": new(20.0), "0.95": nil, "0.99": new(50.0), "0.999": new(1.0 / 3)},
+			Reference: map[string]*float64{"0.5": new(11.0)},
+			Ratio:     map[string]result.Stat{"0.5": {Value: new(12.0 / 11), Lower: new(1.0), Upper: new(1.2)}},
+		},
+		Features: w.Features, Parts: parts, DriftShare: new(0.25), Verdict: result.Warning, Reasons: []string{"1 of 4 features"},
+	}
+	return append([]Document{{w.ID(), Marshal(tb, sum)}}, docs...)
+}
+
+// Change returns a transition of an incident of the model credit at the end of an hour.
+func Change(tb testing.TB, incident string, end int64, to result.IncidentState) Document {
+	tb.Helper()
+	t := result.Transition{
+		Schema: result.SchemaVersion, Type: "transition", ID: fmt.Sprintf("%s.%s.%d", incident, to, end/Hour), Incident: incident,
+		Rule: "rule-" + incident, Kind: "drift", Severity: "warning", Key: Hourly(0).Key(), Feature: "", Role: "", From: result.Inactive, To: to,
+		Window: result.Window{Start: end - Hour, End: end, Size: Hour}, ResultID: Hourly(0).ID(), Since: end - Hour, Value: 0.3, Threshold: 0.25,
+		Unit: "psi", Worst: 1.0 / 3, Title: `"credit" drifts, \ and more`, Reasons: []string{"a, b = c"},
+	}
+	return Document{t.ID, Marshal(tb, t)}
+}
+
+// Marshal writes v as the fold does.
+func Marshal(tb testing.TB, v any) []byte {
+	tb.Helper()
+	b, err := json.Marshal(v)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return b
+}
