@@ -15,4 +15,6 @@ for try in 1 2 3; do
   sleep $((try * 5))
 done
 
+scripts/influxd.sh
+
 exec go test -timeout 15m "$@" ./...

@@ -1,0 +1,292 @@
+// Package influx keeps results as time series in InfluxDB: it turns committed documents into line protocol, writes them
+// with the client's blocking API, and answers the questions of package history from what is stored. Like the embedded
+// store it is a sink: writing a document again writes the same bytes to the same points, so that a retry changes nothing.
+// The names of measurements, tags and fields are in schema.go alone; docs/data-model.md is checked against them.
+package influx
+
+// Measurements.
+const (
+	MeasurementSummary   = "driftd_summary"
+	MeasurementLatency   = "driftd_latency"
+	MeasurementFeature   = "driftd_feature"
+	MeasurementHistogram = "driftd_histogram"
+	MeasurementAlert     = "driftd_alert"
+	MeasurementDocument  = "driftd_document"
+	MeasurementPipeline  = "driftd_pipeline"
+)
+
+// Tags. Every tag of a measurement is always written; None stands for a name that does not exist.
+const (
+	TagModel     = "model"
+	TagVersion   = "version"
+	TagSegment   = "segment"
+	TagWindow    = "window"
+	TagReference = "reference"
+	TagFeature   = "feature"
+	TagRole      = "role"
+	TagBin       = "bin"
+	TagPart      = "part"
+	TagRule      = "rule"
+	TagState     = "state"
+	TagPartition = "partition"
+)
+
+// None is the value of a tag that has none.
+const None = "none"
+
+// Fields of several measurements.
+const (
+	FieldResultID = "result_id"
+	FieldRevision = "revision"
+	FieldStart    = "window_start"
+	FieldVerdict  = "verdict"
+	FieldLevel    = "verdict_level"
+	FieldKind     = "kind"
+	FieldPart     = "document_part"
+)
+
+// Fields of MeasurementSummary.
+const (
+	FieldComplete   = "complete"
+	FieldLost       = "lost"
+	FieldEvents     = "events"
+	FieldLabels     = "labels"
+	FieldLate       = "late"
+	FieldDuplicate  = "duplicate"
+	FieldRejected   = "rejected"
+	FieldErrors     = "errors"
+	FieldErrorRate  = "error_rate"
+	FieldThroughput = "throughput_hz"
+	FieldFeatures   = "features"
+	FieldParts      = "parts"
+	FieldDriftShare = "drift_share"
+	FieldReasons    = "reasons"
+	FieldRefName    = "reference_name"
+)
+
+// Fields of MeasurementFeature, beside the statistics: <name>, <name>_p, <name>_lower, <name>_upper and <name>_baseline.
+const (
+	FieldQValue    = "q_value"
+	FieldNMin      = "n_min"
+	FieldN         = "n"
+	FieldMissing   = "missing"
+	FieldInvalid   = "invalid"
+	FieldInf       = "inf"
+	FieldMean      = "mean"
+	FieldStd       = "std"
+	FieldMin       = "min"
+	FieldMax       = "max"
+	FieldMedian    = "median"
+	FieldRefN      = "reference_n"
+	FieldRefMean   = "reference_mean"
+	FieldRefMedian = "reference_median"
+
+	SuffixP        = "_p"
+	SuffixLower    = "_lower"
+	SuffixUpper    = "_upper"
+	SuffixBaseline = "_baseline"
+)
+
+// Fields of MeasurementHistogram.
+const (
+	FieldLabel          = "label"
+	FieldCountReference = "count_reference"
+	FieldCountCurrent   = "count_current"
+	FieldShareReference = "share_reference"
+	FieldShareCurrent   = "share_current"
+)
+
+// Fields of MeasurementLatency, beside the quantiles: p50_ms, reference_p50_ms, ratio_p50 with its bounds, and so on.
+const (
+	FieldCount   = "count"
+	FieldMeanMS  = "mean_ms"
+	FieldMaxMS   = "max_ms"
+	FieldMSOf    = "_ms" // p50_ms
+	FieldRefOf   = "reference_"
+	FieldRatioOf = "ratio_"
+)
+
+// Fields of MeasurementAlert.
+const (
+	FieldID        = "id"
+	FieldIncident  = "incident"
+	FieldRuleKind  = "rule_kind"
+	FieldSeverity  = "severity"
+	FieldFrom      = "from"
+	FieldValue     = "value"
+	FieldThreshold = "threshold"
+	FieldWorst     = "worst"
+	FieldUnit      = "unit"
+	FieldTitle     = "title"
+	FieldSince     = "since"
+)
+
+// Fields of a committed document: MeasurementDocument and MeasurementAlert.
+const (
+	FieldEncoding = "encoding"
+	FieldSHA256   = "sha256"
+	FieldSize     = "size"
+	FieldChunks   = "chunks"
+	ChunkOf       = "chunk_" // chunk_00, chunk_01, …
+)
+
+// Fields of MeasurementPipeline.
+const (
+	FieldLag      = "lag_messages"
+	FieldPosition = "position"
+	FieldCommits  = "commits"
+	FieldMessages = "messages"
+	FieldDead     = "dead_letters"
+	FieldLateAll  = "late"
+	FieldLostAll  = "lost"
+	FieldPending  = "store_pending"
+	FieldRefused  = "store_refused_lines"
+)
+
+// FieldType is how a field is written; it never changes.
+type FieldType string
+
+// The types of line protocol that driftd writes. Floats always carry the shortest digits that give the same bits.
+const (
+	Float   FieldType = "float"
+	Integer FieldType = "integer"
+	Boolean FieldType = "boolean"
+	Text    FieldType = "string"
+)
+
+// Field is one field of a measurement. A name with a `<…>` stands for a family, such as <statistic>_p.
+type Field struct {
+	Name string
+	Type FieldType
+	Doc  string
+}
+
+// Measurement is one table of the data model.
+type Measurement struct {
+	Name   string
+	Time   string // what its timestamp is
+	Tags   []string
+	Fields []Field
+	Doc    string
+}
+
+const windowEnd = "the window's end, plus one millisecond a revision"
+
+// Schema returns the data model: what driftd writes, in the order of docs/data-model.md. Tags are in the order in which
+// they are written.
+func Schema() []Measurement {
+	base := []string{TagModel, TagReference, TagSegment, TagVersion, TagWindow}
+	head := []Field{
+		{FieldResultID, Text, "id of the result, a function of what it is about"},
+		{FieldRevision, Integer, "0, and one more each time that late events changed the result"},
+		{FieldStart, Integer, "start of the window, Unix milliseconds"},
+	}
+	with := func(fields ...Field) []Field { return append(append([]Field{}, head...), fields...) }
+	return []Measurement{
+		{MeasurementSummary, windowEnd, base, with(
+			Field{FieldVerdict, Text, "`drift`, `warning`, `stable` or `insufficient`"},
+			Field{FieldLevel, Integer, "the verdict as a number: 2 drift, 1 warning, 0 stable, -1 insufficient"},
+			Field{FieldDriftShare, Float, "share of the judged features that drift; not written where none was judged"},
+			Field{FieldComplete, Boolean, "false: input was lost"},
+			Field{FieldLost, Integer, "messages that were lost"},
+			Field{FieldEvents, Integer, "prediction events"},
+			Field{FieldLabels, Integer, "labels whose own time lies in the window"},
+			Field{FieldLate, Integer, "records that came after their window's lateness"},
+			Field{FieldDuplicate, Integer, "repeated ids, dropped"},
+			Field{FieldRejected, Integer, "dead-lettered records, all reasons together"},
+			Field{FieldErrors, Integer, "events whose status is not a success"},
+			Field{FieldErrorRate, Float, "errors over events; not written without events"},
+			Field{FieldThroughput, Float, "events a second of the window's size"},
+			Field{FieldFeatures, Integer, "features of the result"},
+			Field{FieldParts, Integer, "feature documents of the result"},
+			Field{FieldReasons, Text, "the reasons of the verdict, a JSON array"},
+			Field{FieldRefName, Text, "name of the reference; empty without one"},
+		), "What a window said about a model: one point a version, segment, window and revision."},
+		{MeasurementLatency, windowEnd, base, with(
+			Field{FieldCount, Integer, "latencies in the distribution"},
+			Field{FieldInvalid, Integer, "latencies that are no time"},
+			Field{FieldMeanMS, Float, "milliseconds"},
+			Field{FieldMaxMS, Float, "milliseconds"},
+			Field{"p<q>" + FieldMSOf, Float, "quantile: p50, p90, p95, p99, p999; relative error at most 1 %"},
+			Field{FieldRefOf + "p<q>" + FieldMSOf, Float, "the same of the reference"},
+			Field{FieldRatioOf + "p<q>", Float, "the quantile over the reference's"},
+			Field{FieldRatioOf + "p<q>" + SuffixLower, Float, "lower end of its 99.9 % interval"},
+			Field{FieldRatioOf + "p<q>" + SuffixUpper, Float, "upper end of its 99.9 % interval"},
+		), "Service times of a window."},
+		{MeasurementFeature, windowEnd, []string{TagFeature, TagModel, TagReference, TagRole, TagSegment, TagVersion, TagWindow}, with(
+			Field{FieldKind, Text, "`numeric` or `categorical`"},
+			Field{FieldPart, Integer, "which feature document holds it"},
+			Field{FieldVerdict, Text, "as in " + MeasurementSummary},
+			Field{FieldLevel, Integer, "as in " + MeasurementSummary},
+			Field{FieldQValue, Float, "of the gating statistic, over the model's features"},
+			Field{FieldNMin, Integer, "the sample size that a verdict needs"},
+			Field{FieldN, Integer, "values in the distribution"},
+			Field{FieldMissing, Integer, "missing values"},
+			Field{FieldInvalid, Integer, "values of a wrong type"},
+			Field{FieldInf, Integer, "infinite values"},
+			Field{FieldMean, Float, "of the window"},
+			Field{FieldStd, Float, "of the window, ddof 1"},
+			Field{FieldMin, Float, "of the window"},
+			Field{FieldMax, Float, "of the window"},
+			Field{FieldMedian, Float, "of the window, from the cells"},
+			Field{FieldRefN, Integer, "values in the reference's distribution"},
+			Field{FieldRefMean, Float, "of the reference"},
+			Field{FieldRefMedian, Float, "of the reference"},
+			Field{"<statistic>", Float, "each statistic that is computed, by its name: `psi`, `ks`, `missing_rate`, …"},
+			Field{"<statistic>" + SuffixP, Float, "its p-value, where it has one"},
+			Field{"<statistic>" + SuffixLower, Float, "lower bound, where the value is only enclosed"},
+			Field{"<statistic>" + SuffixUpper, Float, "upper bound, where the value is only enclosed"},
+			Field{"<statistic>" + SuffixBaseline, Float, "of a rate: the reference's"},
+		), "What a window said about one feature or one part of the prediction."},
+		{MeasurementHistogram, windowEnd, []string{TagBin, TagFeature, TagModel, TagReference, TagRole, TagSegment, TagVersion, TagWindow}, with(
+			Field{FieldLabel, Text, "the bin, for people"},
+			Field{FieldCountReference, Integer, "values of the reference in the bin"},
+			Field{FieldCountCurrent, Integer, "values of the window in the bin"},
+			Field{FieldShareReference, Float, "the same as a share of all bins; not written where they are empty"},
+			Field{FieldShareCurrent, Float, "the same as a share of all bins; not written where they are empty"},
+		), "The bins of the judged table, both sides. `store.influxdb.histograms: false` leaves them out."},
+		{MeasurementAlert, "end of the window that moved the incident", []string{
+			TagFeature, TagModel, TagRole, TagRule, TagSegment, TagState, TagVersion, TagWindow,
+		}, append([]Field{
+			{FieldID, Text, "id of the transition"},
+			{FieldIncident, Text, "id of the incident"},
+			{FieldResultID, Text, "the result that caused it"},
+			{FieldRuleKind, Text, "what the rule looks at"},
+			{FieldSeverity, Text, "of the rule"},
+			{FieldFrom, Text, "the state before"},
+			{FieldValue, Float, "what was seen"},
+			{FieldThreshold, Float, "what it was compared with"},
+			{FieldWorst, Float, "the largest value of the incident so far"},
+			{FieldUnit, Text, "what the three are"},
+			{FieldTitle, Text, "for people"},
+			{FieldSince, Integer, "start of the first window of the incident, Unix milliseconds"},
+		}, documentFields()...), "Changes of the state of incidents."},
+		{
+			MeasurementDocument, windowEnd,
+			[]string{TagModel, TagPart, TagReference, TagSegment, TagVersion, TagWindow},
+			with(documentFields()...), "The committed bytes of a result's documents: what the page and the API show. " +
+				"`part` is `summary` or the number of a feature document.",
+		},
+		{MeasurementPipeline, "when it was sampled, on the clock of driftd's machine", []string{TagPartition}, []Field{
+			{FieldLag, Integer, "messages that are stored and not committed yet"},
+			{FieldPosition, Integer, "sequence of the last committed message"},
+			{FieldCommits, Integer, "commits since the process started"},
+			{FieldMessages, Integer, "messages that were folded"},
+			{FieldDead, Integer, "records that were dead-lettered"},
+			{FieldLateAll, Integer, "records that came too late"},
+			{FieldLostAll, Integer, "messages that the stream lost"},
+			{FieldPending, Integer, "documents that wait in the outbox"},
+			{FieldRefused, Integer, "lines that InfluxDB refused since the process started"},
+		}, "How driftd itself does, every 30 seconds while InfluxDB answers. A sample that finds InfluxDB away is not made up for."},
+	}
+}
+
+func documentFields() []Field {
+	return []Field{
+		{FieldEncoding, Text, "`json`, or `zstd+base64`"},
+		{FieldSHA256, Text, "of the committed bytes, hexadecimal"},
+		{FieldSize, Integer, "committed bytes"},
+		{FieldChunks, Integer, "how many chunks follow"},
+		{ChunkOf + "<nn>", Text, "the encoded bytes, at most 60,000 in each"},
+	}
+}
