@@ -2,6 +2,7 @@ package rows
 
 import (
 	"bufio"
+	"bytes"
 	"encoding/csv"
 	"errors"
 	"fmt"
@@ -44,6 +45,12 @@ func newCSV(text *bufio.Reader, comma byte, mapping map[string]string) (s *csvSo
 	}
 	if len(names) == 1 && strings.ContainsAny(names[0], ";\t") {
 		return nil, line, fmt.Errorf("the header %.60q has one column: separate the columns by commas (a .tsv file: by tabs)", names[0])
+	}
+	switch {
+	case len(names) > maxColumns:
+		return nil, line, fmt.Errorf("%d columns, not more than %d can be read; split the file", len(names), maxColumns)
+	case slices.ContainsFunc(header, func(c csvCell) bool { return !c.quoted && bytes.IndexByte(c.text, '\r') >= 0 }):
+		return nil, line, errors.New("the lines end with a carriage return alone, as on old Macs; convert the file (tr '\\r' '\\n')")
 	}
 	scan.single = len(names) == 1 // from here on a blank line is a missing cell
 	s = &csvSource{scan: scan, columns: nil, at: line, ev: event.Event{}}

@@ -154,6 +154,12 @@ func (s *ndjsonSource) flat(line []byte) (*event.Event, error) {
 // wrap decodes the columns of a flat row as features: inside of a `features` object it is read by the one strict decoder that
 // events are read by.
 func (s *ndjsonSource) wrap(line []byte) (*event.Event, error) {
+	if len(line) == 0 || line[0] != '{' {
+		if _, rejected := s.decode(line); rejected != nil {
+			return nil, rejected
+		}
+		return nil, errors.New("the line is no JSON object; write one object a line")
+	}
 	const head = `{"features":`
 	s.wrapped = append(append(append(s.wrapped[:0], head...), line...), '}')
 	wrapped, rejected := s.decode(s.wrapped)

@@ -139,7 +139,7 @@ func (r *Reader) fail(line int, err error) error { return located(r.path, line, 
 // located says where an error is, and what to do where the compression is to blame.
 func located(path string, line int, err error) error {
 	for _, damage := range []error{
-		io.ErrUnexpectedEOF, gzip.ErrChecksum, gzip.ErrHeader, zstd.ErrCRCMismatch, zstd.ErrMagicMismatch, zstd.ErrWindowSizeExceeded,
+		io.ErrUnexpectedEOF, gzip.ErrChecksum, gzip.ErrHeader, zstd.ErrCRCMismatch, zstd.ErrMagicMismatch,
 		zstd.ErrReservedBlockType, zstd.ErrCompressedSizeTooBig, zstd.ErrFrameSizeExceeded, zstd.ErrFrameSizeMismatch,
 	} {
 		if errors.Is(err, damage) {
@@ -147,14 +147,59 @@ func located(path string, line int, err error) error {
 			break
 		}
 	}
+	if errors.Is(err, zstd.ErrWindowSizeExceeded) {
+		err = fmt.Errorf("packed over a window of more than %d MiB; pack it again without --long and --ultra: %w", maxWindow>>20, err)
+	}
 	return &Error{Path: path, Line: line, Err: err}
 }
 
 const bufferSize = 64 << 10
 
+// maxColumns bounds the columns of a file.
+const maxColumns = 1 << 16
+
+// Compressed text may unpack to unpackFreely bytes; what is larger may be up to maxRatio times the size of the file: text of rows
+// packs to a tenth, rarely to a hundredth. A few kilobytes that unpack to terabytes are a mistake, or an attack.
+const (
+	unpackFreely = 1 << 30
+	maxRatio     = 200
+	maxWindow    = 128 << 20 // of zstd; what its own command line unpacks unless told otherwise
+)
+
+// unpacked is text that was compressed. It ends with an error where it grows beyond all measure.
+type unpacked struct {
+	in     io.Reader
+	packed *counted
+	size   int64
+}
+
+// counted counts the bytes of a reader.
+type counted struct {
+	in   io.Reader
+	size int64
+}
+
+// Read implements io.Reader.
+func (c *counted) Read(b []byte) (int, error) {
+	n, err := c.in.Read(b)
+	c.size += int64(n)
+	return n, err //nolint:wrapcheck // a reader passes on what it is told
+}
+
+// Read implements io.Reader.
+func (u *unpacked) Read(b []byte) (int, error) {
+	n, err := u.in.Read(b)
+	u.size += int64(n)
+	if u.size > unpackFreely && u.size/maxRatio > u.packed.size {
+		return 0, fmt.Errorf("the file unpacks to more than %d times its size: not read on; if it is meant to be so, unpack it first", maxRatio)
+	}
+	return n, err //nolint:wrapcheck // as above
+}
+
 // uncompressed returns the text of in, which may be gzip or zstd, without a byte order mark.
 func uncompressed(in io.Reader) (*bufio.Reader, error) {
-	text := bufio.NewReaderSize(in, bufferSize)
+	packed := &counted{in: in, size: 0}
+	text := bufio.NewReaderSize(packed, bufferSize)
 	head, _ := text.Peek(4)
 	switch {
 	case bytes.HasPrefix(head, []byte{0x1f, 0x8b}):
@@ -162,13 +207,14 @@ func uncompressed(in io.Reader) (*bufio.Reader, error) {
 		if err != nil {
 			return nil, fmt.Errorf("reading gzip: %w", err)
 		}
-		text = bufio.NewReaderSize(z, bufferSize)
+		text = bufio.NewReaderSize(&unpacked{in: z, packed: packed, size: 0}, bufferSize)
 	case bytes.Equal(head, []byte{0x28, 0xb5, 0x2f, 0xfd}):
-		z, err := zstd.NewReader(text, zstd.WithDecoderConcurrency(1), zstd.WithDecoderLowmem(true)) // no goroutines: nothing to close
+		z, err := zstd.NewReader(text, zstd.WithDecoderConcurrency(1), zstd.WithDecoderLowmem(true), // no goroutines: nothing to close
+			zstd.WithDecoderMaxWindow(maxWindow))
 		if err != nil {
 			return nil, fmt.Errorf("reading zstd: %w", err)
 		}
-		text = bufio.NewReaderSize(z, bufferSize)
+		text = bufio.NewReaderSize(&unpacked{in: z, packed: packed, size: 0}, bufferSize)
 	}
 	if head, _ := text.Peek(4); string(head) == parquetMagic {
 		return nil, errors.New("the file is Parquet, compressed as a whole or not readable at random; unpack it (Parquet compresses itself)")

@@ -10,8 +10,17 @@ import (
 	"github.com/driftd/driftd/event"
 )
 
-// spillBlock is how many bytes of one column are written at once.
-const spillBlock = 16 << 10
+// A column is written in blocks of spillBlock bytes; where there are very many columns, of less: each has one block in memory.
+const (
+	spillBlock      = 16 << 10
+	leastSpillBlock = 512
+	spillBlocks     = 64 << 20 // bytes of all columns' blocks together, as long as these are not the smallest
+)
+
+// block returns the size of the blocks.
+func (s *spill) block() int {
+	return min(max(spillBlocks/max(len(s.columns), 1), leastSpillBlock), spillBlock)
+}
 
 // spill keeps the values of many columns that arrive row by row, so that they can be read column by column: in memory up to a
 // budget, from then on in a temporary file that nobody else can see.
@@ -75,7 +84,7 @@ func (s *spill) add(i int, v event.Value) error {
 	default:
 		c.open(runInvalid)
 	}
-	if len(c.buf) >= spillBlock || c.length == math.MaxUint32 {
+	if len(c.buf) >= s.block() || c.length == math.MaxUint32 {
 		return s.seal(c)
 	}
 	return nil

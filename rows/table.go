@@ -272,6 +272,9 @@ func (t *Table) readNDJSON(n *ndjsonTable, text *bufio.Reader, o TableOptions) (
 				})
 			}
 		}
+		if len(t.columns) > maxColumns {
+			return s.at, fmt.Errorf("more than %d columns; keys of an object that are data belong into values", maxColumns)
+		}
 		if err := n.end(t.rows); err != nil {
 			return s.at, err
 		}
