@@ -32,9 +32,16 @@ type Options struct {
 	Config     detectors.Config
 	Resolution int // cut points of a numeric feature that the fingerprint is of; 0: reference.DefaultResolution
 
+	// Memory bounds, in bytes, what the numbers of the columns take that are compared at once: as many columns as fit, one a processor. A
+	// column that does not fit alone is a *UsageError. 0: DefaultMemory.
+	Memory int64
+
 	// Progress is told what is being done and how much of it is; it may be called by several goroutines. May be nil.
 	Progress func(what string, share float64)
 }
+
+// DefaultMemory is the default of Options.Memory.
+const DefaultMemory = 4 << 30
 
 // UsageError says that the options do not fit the files.
 type UsageError struct{ Message string }
@@ -69,6 +76,9 @@ func Analyze(ctx context.Context, o Options) (*Report, error) {
 func (o *Options) check() error {
 	if o.Convention == "" {
 		o.Convention = detectors.ConventionDefault
+	}
+	if o.Memory <= 0 {
+		o.Memory = DefaultMemory
 	}
 	if o.Resolution == 0 {
 		o.Resolution = reference.DefaultResolution
@@ -286,11 +296,25 @@ func (a *analysis) setAside(f *feature, c rows.Column) {
 	}
 }
 
+// workers is how many columns are compared at once: one for each processor, as far as their numbers fit in memory.
+func (a *analysis) workers() int {
+	most := a.cur.Rows()
+	if a.ref != nil {
+		most = max(most, a.ref.Rows())
+	}
+	buffers := uint64(buffersWhole)
+	if a.segments != nil {
+		buffers = buffersSegments
+	}
+	fit := uint64(a.Memory) / numberBytes / buffers / max(most, 1)
+	return int(min(max(fit, 1), uint64(runtime.GOMAXPROCS(0))))
+}
+
 // compareAll compares every feature, several at once.
 func (a *analysis) compareAll(ctx context.Context) error {
 	group, inner := errgroup.WithContext(ctx)
 	next, done := atomic.Int64{}, atomic.Int64{}
-	for range min(runtime.GOMAXPROCS(0), max(len(a.features), 1)) {
+	for range min(a.workers(), max(len(a.features), 1)) {
 		group.Go(func() error {
 			w := &worker{analysis: a}
 			for {

@@ -76,12 +76,9 @@ func normed(s result.Stat, std float64, ok bool) result.Stat {
 }
 
 // categorical compares two samples of categories.
-func (w *worker) categorical(f *feature, ref, cur *part, keep bool) (Feature, error) {
-	cellsOf, counts, err := w.frozenCategorical(f, ref, cur, keep)
-	if err != nil {
-		return Feature{}, err
-	}
-	return Feature{Feature: detectors.Evaluate(cellsOf, counts, w.Config), Shape: nil}, nil
+func (w *worker) categorical(f *feature, ref, cur *part, keep bool) Feature {
+	cellsOf, counts := w.frozenCategorical(f, ref, cur, keep)
+	return Feature{Feature: detectors.Evaluate(cellsOf, counts, w.Config), Shape: nil}
 }
 
 // median returns the median of sorted values.

@@ -81,23 +81,21 @@ func numpyMoments(values []float64) (mean, std *float64) {
 }
 
 // categoricalSciPy compares two samples of categories over the union of both.
-func (w *worker) categoricalSciPy(f *feature, ref, cur *part, keep bool) (Feature, error) {
-	cellsOf, counts, err := w.frozenCategorical(f, ref, cur, keep)
-	if err != nil {
-		return Feature{}, err
-	}
+func (w *worker) categoricalSciPy(f *feature, ref, cur *part, keep bool) Feature {
+	cellsOf, counts := w.frozenCategorical(f, ref, cur, keep)
 	out := Feature{Feature: detectors.Evaluate(cellsOf, counts, w.Config), Shape: nil}
-	all := maps.Clone(ref.categories)
-	maps.Copy(all, cur.categories)
+	refNames, curNames := ref.tally.names(), cur.tally.names()
+	all := maps.Clone(refNames)
+	maps.Copy(all, curNames)
 	bins := make([]result.Bin, 0, len(all))
 	refBins, curBins := make([]uint64, 0, len(all)), make([]uint64, 0, len(all))
 	for _, name := range slices.Sorted(maps.Keys(all)) {
-		r, c := ref.categories[name], cur.categories[name]
+		r, c := refNames[name], curNames[name]
 		bins = append(bins, result.Bin{Label: name, Reference: r, Current: c})
 		refBins, curBins = append(refBins, r), append(curBins, c)
 	}
 	w.show(&out, tableStatistics(refBins, curBins), bins)
-	return out, nil
+	return out
 }
 
 // show puts the statistics and bins of the convention in the place of those that judged. Where the verdict is taken from these, the

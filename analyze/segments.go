@@ -3,6 +3,8 @@ package analyze
 import (
 	"cmp"
 	"context"
+	"errors"
+	"fmt"
 	"maps"
 	"slices"
 
@@ -20,6 +22,11 @@ const (
 	segmentOther   = result.Other
 )
 
+// maxSegmentValues bounds the different values of the column of --segment-by: one with more says which row it is, not of which group.
+const maxSegmentValues = 1 << 17
+
+var errTooManySegments = errors.New("too many segments")
+
 // segmentVisitor notes the value of every row as a number. It is a rows.Visitor.
 type segmentVisitor struct {
 	ids    map[string]uint32
@@ -27,11 +34,16 @@ type segmentVisitor struct {
 	counts []uint64
 	rows   []uint32
 	buf    []byte
+	stop   func(err error)
 }
 
 func (v *segmentVisitor) add(name []byte) {
 	id, ok := v.ids[string(name)]
 	if !ok {
+		if len(v.names) == maxSegmentValues {
+			v.stop(errTooManySegments)
+			return
+		}
 		id = uint32(len(v.names))
 		v.ids[string(name)] = id
 		v.names = append(v.names, string(name))
@@ -87,7 +99,13 @@ func (a *analysis) findSegments(ctx context.Context) error {
 			}
 			return v.rows, nil
 		}
-		err := t.Read(ctx, i, v)
+		inner, cancel := context.WithCancelCause(ctx)
+		defer cancel(nil)
+		v.stop = cancel
+		err := t.Read(inner, i, v)
+		if errors.Is(context.Cause(inner), errTooManySegments) {
+			return nil, &UsageError{fmt.Sprintf("--segment-by %s: more than %d different values; take a column that groups the rows", a.SegmentBy, maxSegmentValues)}
+		}
 		return v.rows, err //nolint:wrapcheck // it says which file and where
 	}
 	ref, err := read(a.ref)

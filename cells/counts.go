@@ -98,6 +98,12 @@ func (c *Counts) AddCategory(v []byte) {
 	c.n++
 }
 
+// AddOther counts n values of a categorical feature that are in no tracked category.
+func (c *Counts) AddOther(n uint64) {
+	c.cells.add(len(c.space.categories), n)
+	c.n += n
+}
+
 // AddMissing counts a null or an absent value.
 func (c *Counts) AddMissing() { c.Missing++ }
 

@@ -57,6 +57,7 @@ listed only, unless --kind compares them. --map ROLE=COLUMN names the prediction
 			fs.Func("kind", "`COLUMN=KIND`: numeric, categorical or ignore; may be given again", a.addKind)
 			fs.Func("map", "`ROLE=COLUMN`: the column that has a role; may be given again", a.addRole)
 			fs.StringVar(&a.options.SegmentBy, "segment-by", "", "`COLUMN`: compare the rows of each of its values, too")
+			fs.Func("memory", "`SIZE`: what the numbers of the columns compared at once may take (default 4GiB)", a.setMemory)
 			fs.StringVar(&a.options.Convention, "convention", detectors.ConventionDefault, "`NAME`: default or scipy")
 			return a.run
 		},
@@ -98,6 +99,18 @@ func (a *analysis) addRole(s string) error {
 		return fmt.Errorf("the role %s is already that of column %q", role, old)
 	}
 	a.options.Map[role] = column
+	return nil
+}
+
+func (a *analysis) setMemory(s string) error {
+	size, err := config.ParseBytes(s)
+	if err != nil {
+		return err
+	}
+	if size < config.MiB {
+		return errors.New("must be at least 1MiB")
+	}
+	a.options.Memory = int64(size)
 	return nil
 }
 
