@@ -73,7 +73,7 @@ type ConditionError struct {
 }
 
 func (e *ConditionError) Error() string {
-	return fmt.Sprintf("when: line %d, column %d: %s", e.Line, e.Column, e.Detail)
+	return fmt.Sprintf("line %d, column %d of the expression: %s", e.Line, e.Column, e.Detail)
 }
 
 // Condition is a compiled expression.

@@ -206,9 +206,9 @@ func TestCondition(t *testing.T) {
 // Mistakes are found before anything runs, with their place.
 func TestConditionMistakes(t *testing.T) {
 	for when, want := range map[string]string{
-		``:                          "line 1, column 1: the expression is empty",
+		``:                          "line 1, column 1 of the expression: the expression is empty",
 		`events >`:                  "line 1, column 8",
-		`evnts > 3`:                 "line 1, column 1: unknown name evnts",
+		`evnts > 3`:                 "line 1, column 1 of the expression: unknown name evnts",
 		`events > "x"`:              "line 1, column 8",
 		"true and\n  latency.p42>1": "line 2, column 11",
 		`events`:                    "expected bool",
@@ -265,17 +265,17 @@ func TestAnnotations(t *testing.T) {
 
 func TestRuleMistakes(t *testing.T) {
 	for name, change := range map[string]func(*alerting.Rule){
-		"objective":       func(r *alerting.Rule) { *r = alerting.Template("s", alerting.KindErrorSLO) },
-		"latency":         func(r *alerting.Rule) { *r = alerting.Template("s", alerting.KindLatencySLO); r.SLO.Objective = 0.99 },
-		"never burn":      func(r *alerting.Rule) { *r = alerting.Template("s", alerting.KindErrorSLO); r.SLO.Objective = 0.9 },
-		"quantile":        func(r *alerting.Rule) { r.Kind, r.Threshold, r.Quantile = alerting.KindLatency, 2, "0.97" },
-		"milliseconds":    func(r *alerting.Rule) { *r = alerting.Template("b", alerting.KindLatencyBound) },
-		"set by driftd":   func(r *alerting.Rule) { r.Labels = map[string]string{"model": "x"} },
-		"a name is":       func(r *alerting.Rule) { r.Labels = map[string]string{"a b": "x"} },
-		"metric":          func(r *alerting.Rule) { r.Kind = alerting.KindQuality },
-		"`when`":          func(r *alerting.Rule) { r.When = "true" },
-		"keep_firing_for": func(r *alerting.Rule) { r.KeepFiring = -1 },
-		"share":           func(r *alerting.Rule) { r.Kind, r.Threshold = alerting.KindErrorRate, 5 },
+		"must have an objective": func(r *alerting.Rule) { *r = alerting.Template("s", alerting.KindErrorSLO) },
+		"must have a latency":    func(r *alerting.Rule) { *r = alerting.Template("s", alerting.KindLatencySLO); r.SLO.Objective = 0.99 },
+		"can never burn":         func(r *alerting.Rule) { *r = alerting.Template("s", alerting.KindErrorSLO); r.SLO.Objective = 0.9 },
+		"quantile":               func(r *alerting.Rule) { r.Kind, r.Threshold, r.Quantile = alerting.KindLatency, 2, "0.97" },
+		"the milliseconds":       func(r *alerting.Rule) { *r = alerting.Template("b", alerting.KindLatencyBound) },
+		"driftd sets itself":     func(r *alerting.Rule) { r.Labels = map[string]string{"model": "x"} },
+		"must have names":        func(r *alerting.Rule) { r.Labels = map[string]string{"a b": "x"} },
+		"metric":                 func(r *alerting.Rule) { r.Kind = alerting.KindQuality },
+		"when is for":            func(r *alerting.Rule) { r.When = "true" },
+		"keep_firing_for":        func(r *alerting.Rule) { r.KeepFiring = -1 },
+		"a share":                func(r *alerting.Rule) { r.Kind, r.Threshold = alerting.KindErrorRate, 5 },
 	} {
 		r := rule(t, "feature-drift")
 		change(&r)

@@ -7,9 +7,9 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"math"
 	"regexp"
 	"slices"
-	"strconv"
 	"strings"
 )
 
@@ -171,107 +171,131 @@ func Defaults() []Rule {
 // labelName is what Alertmanager accepts everywhere; annotations have the same names.
 var labelName = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`)
 
-// Validate returns what is wrong with a rule, or nil.
+// RuleError says what is wrong with one setting of a rule.
+type RuleError struct {
+	Rule  string
+	Field string // as it is called in driftd.yaml; empty: the rule as a whole
+	Err   error
+}
+
+func (e *RuleError) Error() string {
+	where := e.Field
+	if where == "" {
+		return fmt.Sprintf("rule %q: %v", e.Rule, e.Err)
+	}
+	return fmt.Sprintf("rule %q: %s %v", e.Rule, where, e.Err)
+}
+
+// Unwrap returns the cause.
+func (e *RuleError) Unwrap() error { return e.Err }
+
+// Validate returns what is wrong with a rule, a *RuleError, or nil.
 func (r *Rule) Validate() error {
-	if err := r.validate(); err != nil {
-		if r.Name == "" {
-			return err
+	for _, check := range []func() (string, error){r.validate, r.validateKind, r.validateLabels, r.validateAnnotations} {
+		if field, err := check(); err != nil {
+			return &RuleError{Rule: r.Name, Field: field, Err: err}
 		}
-		return fmt.Errorf("rule %s: %w", r.Name, err)
 	}
 	return nil
 }
 
-func (r *Rule) validate() error {
+func (r *Rule) validate() (string, error) {
 	switch {
 	case r.Name == "":
-		return errors.New("a rule needs a name")
+		return "name", errors.New("must not be empty")
 	case len(r.Name) > maxRuleName:
-		return fmt.Errorf("the name has %d bytes, at most %d are possible", len(r.Name), maxRuleName)
+		return "name", fmt.Errorf("has %d bytes, at most %d are possible", len(r.Name), maxRuleName)
 	case !slices.Contains(kinds(), r.Kind):
-		return fmt.Errorf("kind is %q, must be one of %s", r.Kind, strings.Join(KindNames(), ", "))
+		return "kind", fmt.Errorf("must be one of %s, got %q", strings.Join(KindNames(), ", "), r.Kind)
 	case r.Scope != ScopeAll && r.Scope != ScopeEach:
-		return fmt.Errorf("scope is %q, must be all or each", r.Scope)
+		return "scope", fmt.Errorf("must be all or each, got %q", r.Scope)
+	case len(r.Severity) > maxLabelBytes:
+		return "severity", fmt.Errorf("has %d bytes, at most %d are possible", len(r.Severity), maxLabelBytes)
 	case r.Hits < 1 || r.Of < r.Hits || r.Of > maxHistory:
-		return fmt.Errorf("needs 1 ≤ hits (%d) ≤ of (%d) ≤ %d", r.Hits, r.Of, maxHistory)
+		return "for", fmt.Errorf("must be k of n windows with 1 ≤ k ≤ n ≤ %d, got %d of %d", maxHistory, r.Hits, r.Of)
 	case r.Quiet < 1 || r.Quiet > maxHistory:
-		return fmt.Errorf("quiet is %d, must be 1 to %d windows", r.Quiet, maxHistory)
+		return "quiet", fmt.Errorf("must be 1 to %d windows, got %d", maxHistory, r.Quiet)
 	case !(r.Clear > 0 && r.Clear <= 1):
-		return fmt.Errorf("clear is %v, must be above 0 and at most 1", r.Clear)
+		return "clear", fmt.Errorf("must be above 0 and at most 1, got %v", r.Clear)
 	case r.KeepFiring < 0 || r.KeepFiring > maxKeepFiring:
-		return errors.New("keep_firing_for must be 0s to 31d")
-	case !(r.Threshold >= 0):
-		return fmt.Errorf("threshold is %v, must not be negative", r.Threshold)
+		return "keep_firing_for", errors.New("must be 0s to 31d")
+	case !(r.Threshold >= 0) || math.IsInf(r.Threshold, 0):
+		return "threshold", fmt.Errorf("must not be negative, got %v", r.Threshold)
 	}
-	if err := r.validateKind(); err != nil {
-		return err
-	}
-	return r.validateTexts()
+	return "", nil
 }
 
 // validateKind checks what only some kinds have.
-func (r *Rule) validateKind() error {
-	onLatency := r.Kind == KindLatency || r.Kind == KindLatencyBound
-	if onLatency {
-		if q, err := strconv.ParseFloat(r.Quantile, 64); err != nil || !slices.Contains(Quantiles(), r.Quantile) || q <= 0 {
-			return fmt.Errorf("quantile is %q, must be one of %s", r.Quantile, strings.Join(Quantiles(), ", "))
+func (r *Rule) validateKind() (string, error) {
+	if r.Kind == KindLatency || r.Kind == KindLatencyBound {
+		if !slices.Contains(Quantiles(), r.Quantile) {
+			return "quantile", fmt.Errorf("must be one of %s, got %q", strings.Join(Quantiles(), ", "), r.Quantile)
 		}
 	}
 	switch r.Kind { //nolint:exhaustive // the others need nothing more
 	case KindLatency:
 		if !(r.Threshold > 1) {
-			return fmt.Errorf("threshold is %v, a ratio of latencies must be above 1", r.Threshold)
+			return "threshold", fmt.Errorf("must be above 1, a ratio of latencies, got %v", r.Threshold)
 		}
 	case KindLatencyBound:
 		if !(r.Threshold > 0) {
-			return errors.New("threshold is missing: the milliseconds that the quantile should stay below")
+			return "threshold", errors.New("must be the milliseconds that the quantile should stay below")
 		}
 	case KindErrorRate, KindThroughputDrop, KindLabelCoverage, KindMissingValues, KindInvalidValues, KindUnseenValues, KindOutOfRange:
 		if !(r.Threshold > 0 && r.Threshold < 1) {
-			return fmt.Errorf("threshold is %v, a share must be above 0 and below 1", r.Threshold)
+			return "threshold", fmt.Errorf("must be above 0 and below 1, a share, got %v", r.Threshold)
 		}
 	case KindLatencySLO, KindErrorSLO:
 		if r.SLO == nil {
-			return errors.New("slo is missing")
+			return "slo", errors.New("is missing")
 		}
-		return r.SLO.validate(r.Kind == KindLatencySLO)
+		if err := r.SLO.validate(r.Kind == KindLatencySLO); err != nil {
+			return "slo", err
+		}
 	case KindQuality:
 		if r.Metric == "" {
-			return errors.New("metric is missing: the metric of quality to look at")
+			return "metric", errors.New("is missing: the metric of quality to look at")
 		}
 	case KindCondition:
 		_, err := Compile(r.When)
-		return err
+		return "when", err
 	}
 	if r.When != "" {
-		return fmt.Errorf("`when` is for rules of the kind %s", KindCondition)
+		return "when", fmt.Errorf("is for rules of the kind %s, got the kind %s", KindCondition, r.Kind)
 	}
-	return nil
+	return "", nil
 }
 
-func (r *Rule) validateTexts() error {
-	if len(r.Labels) > maxLabels || len(r.Annotations) > maxLabels {
-		return fmt.Errorf("at most %d labels and %d annotations are possible", maxLabels, maxLabels)
+func (r *Rule) validateLabels() (string, error) {
+	if len(r.Labels) > maxLabels {
+		return "labels", fmt.Errorf("must be at most %d, got %d", maxLabels, len(r.Labels))
 	}
 	for _, name := range slices.Sorted(maps.Keys(r.Labels)) {
 		switch {
 		case !labelName.MatchString(name):
-			return fmt.Errorf("label %q: a name is a letter or `_`, then letters, digits and `_`", name)
+			return "labels", fmt.Errorf("must have names of a letter or `_`, then letters, digits and `_`, got %q", name)
 		case slices.Contains(reservedLabels(), name):
-			return fmt.Errorf("label %q is set by driftd itself", name)
+			return "labels", fmt.Errorf("must not hold %s, which driftd sets itself", name)
 		case len(r.Labels[name]) > maxLabelBytes:
-			return fmt.Errorf("label %q has %d bytes, at most %d are possible", name, len(r.Labels[name]), maxLabelBytes)
+			return "labels", fmt.Errorf("must have values of at most %d bytes, %s has %d", maxLabelBytes, name, len(r.Labels[name]))
 		}
+	}
+	return "", nil
+}
+
+func (r *Rule) validateAnnotations() (string, error) {
+	if len(r.Annotations) > maxLabels {
+		return "annotations", fmt.Errorf("must be at most %d, got %d", maxLabels, len(r.Annotations))
 	}
 	for _, name := range slices.Sorted(maps.Keys(r.Annotations)) {
 		if !labelName.MatchString(name) {
-			return fmt.Errorf("annotation %q: a name is a letter or `_`, then letters, digits and `_`", name)
+			return "annotations", fmt.Errorf("must have names of a letter or `_`, then letters, digits and `_`, got %q", name)
 		}
 		if err := CheckTemplate(r.Annotations[name]); err != nil {
-			return fmt.Errorf("annotation %q: %w", name, err)
+			return "annotations." + name, fmt.Errorf("must be a template: %w", err)
 		}
 	}
-	return nil
+	return "", nil
 }
 
 // reservedLabels are the labels that every alert has.

@@ -28,6 +28,8 @@ const (
 	hour    = 60 * minute
 	day     = 24 * hour
 	maxLong = 31 * day
+
+	maxBurns = 8
 )
 
 // PageBurns are the pairs of the workbook that page somebody, for a budget of 30 days: 2 % of it in an hour, 5 % in six.
@@ -41,25 +43,24 @@ func TicketBurns() []Burn { return []Burn{{Long: 3 * day, Short: 6 * hour, Facto
 func (s *SLO) validate(latency bool) error {
 	switch {
 	case !(s.Objective > 0 && s.Objective < 1):
-		return fmt.Errorf("slo.objective is %v, must be a share above 0 and below 1", s.Objective)
+		return fmt.Errorf("must have an objective, the share of good events, above 0 and below 1, got %v", s.Objective)
 	case latency && !(s.Milliseconds > 0):
-		return errors.New("slo.latency is missing: how long a good event takes at most")
+		return errors.New("must have a latency: how long a good event takes at most")
 	case !latency && s.Milliseconds != 0:
-		return errors.New("slo.latency is for rules of the kind latency_slo")
-	case len(s.Burns) == 0 || len(s.Burns) > 8:
-		return fmt.Errorf("slo.burns has %d pairs, 1 to 8 are possible", len(s.Burns))
-	}
-	if s.Window < 0 {
-		return fmt.Errorf("slo.window_ms is %d, must not be negative", s.Window)
+		return errors.New("must not have a latency: that is for rules of the kind latency_slo")
+	case len(s.Burns) == 0 || len(s.Burns) > maxBurns:
+		return fmt.Errorf("must have 1 to %d burns, got %d", maxBurns, len(s.Burns))
+	case s.Window < 0:
+		return fmt.Errorf("must not have windows of %d ms", s.Window)
 	}
 	for _, b := range s.Burns {
 		switch {
 		case b.Short < minute || b.Short > b.Long || b.Long > maxLong:
-			return fmt.Errorf("slo.burns: needs 1m ≤ short (%v) ≤ long (%v) ≤ 31d", duration(b.Short), duration(b.Long))
+			return fmt.Errorf("must have burns with 1m ≤ short ≤ long ≤ 31d, got %v and %v", duration(b.Short), duration(b.Long))
 		case !(b.Factor > 0):
-			return fmt.Errorf("slo.burns: factor is %v, must be above 0", b.Factor)
+			return fmt.Errorf("must have burns with a factor above 0, got %v", b.Factor)
 		case b.Factor*(1-s.Objective) >= 1:
-			return fmt.Errorf("slo.burns: %v times the error budget of %v is more than all events: it can never burn", b.Factor, 1-s.Objective)
+			return fmt.Errorf("can never burn: %v times the error budget of %.3g is more than all events", b.Factor, 1-s.Objective)
 		}
 	}
 	return nil

@@ -222,6 +222,9 @@ type Defaults struct {
 
 	// How features are judged.
 	Detectors detectors.Config `yaml:"detectors"`
+
+	// What is worth an alert, by the name of the rule. Without a word here the rules of docs/alerting.md hold.
+	Rules map[string]Rule `yaml:"rules" key:"rule"`
 }
 
 // Window is one kind of window.
@@ -254,6 +257,9 @@ type Model struct {
 
 	// Replaces `defaults.detectors`, key by key.
 	Detectors detectors.Config `yaml:"detectors"`
+
+	// Changes the rules of `defaults.rules`, key by key, and adds others.
+	Rules map[string]Rule `yaml:"rules" key:"rule"`
 
 	// Settings by the name of a feature or of a part of the prediction.
 	Features map[string]Feature `yaml:"features" key:"feature"`

@@ -1,9 +1,9 @@
 package config
 
 import (
+	"reflect"
 	"strings"
 
-	"github.com/driftd/driftd/alerting"
 	"github.com/driftd/driftd/event"
 	"github.com/driftd/driftd/fold"
 	"github.com/driftd/driftd/result"
@@ -31,7 +31,11 @@ func (c *Config) Counting() fold.Counting {
 		MaxMessage:      int(c.Limits.MaxMessage),
 	}
 	for name, m := range c.Models {
-		out.Models[name] = modelCounting(m)
+		counted := modelCounting(m)
+		if reflect.DeepEqual(counted.Rules, out.Defaults.Rules) {
+			counted.Rules = nil // those of the defaults: a thousand models must fit one message
+		}
+		out.Models[name] = counted
 	}
 	return out
 }
@@ -45,7 +49,7 @@ func modelCounting(m Model) fold.ModelConfig {
 			Lateness: m.Lateness.Milliseconds(), WatermarkDelay: m.WatermarkDelay.Milliseconds(),
 		},
 		Detectors: m.Detectors,
-		Rules:     alerting.Defaults(), // the file says none yet
+		Rules:     alerts(m.Rules, m.Windows),
 		Features:  nil, Predictions: nil,
 	}
 	if strings.HasPrefix(m.Reference, fingerprintPrefix) {

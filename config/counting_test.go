@@ -50,9 +50,9 @@ models:
 	want := fold.Counting{
 		Defaults: fold.ModelConfig{Timing: timing, Detectors: d, Rules: rules},
 		Models: map[string]fold.ModelConfig{
-			"named": {ReferenceName: "q3", Timing: slide, Detectors: d, Rules: rules},
+			"named": {ReferenceName: "q3", Timing: slide, Detectors: d},
 			"printed": {
-				Reference: print64, ReferenceName: print64, Timing: timing, Detectors: d, Rules: rules,
+				Reference: print64, ReferenceName: print64, Timing: timing, Detectors: d,
 				Features:    map[string]fold.FeatureConfig{"id": {Ignore: true}},
 				Predictions: map[string]fold.FeatureConfig{"prediction.score": {Detectors: &own}},
 			},
@@ -101,6 +101,8 @@ func TestCountingHash(t *testing.T) {
 		"a detector":      base + "defaults: {detectors: {q: 0.05}}\n",
 		"a limit":         base + "limits: {max_versions: 21}\n",
 		"unknown models":  base + "unknown_models: reject\n",
+		"a rule":          base + "defaults: {rules: {feature-drift: {severity: page}}}\n",
+		"no rules":        "models: {a: {lateness: 2h, rules: {loss: {enabled: false}}, features: {x: {ignore: true}}}}\n",
 		"size of records": base + "limits: {max_record: 2MiB}\n",
 	} {
 		if got := parse(t, text).Counting().Hash(); got == want {

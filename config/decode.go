@@ -11,6 +11,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/goccy/go-yaml/ast"
+	"github.com/goccy/go-yaml/token"
 )
 
 // Why the tree is walked here and not handed to the library's strict decoder: that one stops at its first mistake, and
@@ -247,17 +248,20 @@ func (d *document) decodeText(node ast.Node, at place, path string, v encoding.T
 	what := "a duration such as 90s, 1h30m or 7d"
 	_, bytes := v.(*Bytes)
 	_, moment := v.(*Time)
+	_, hits := v.(*Hits)
 	switch {
 	case bytes:
 		what = "a size such as 8MiB, 512KiB or 1GB"
 	case moment:
 		what = "a time such as 2026-11-22T10:00:00Z"
+	case hits:
+		what = "windows such as 2 of 3"
 	}
 	switch n := node.(type) {
 	case *ast.StringNode:
 	case *ast.IntegerNode:
 		switch {
-		case moment:
+		case moment, hits:
 			d.reject(at, path, "must be %s, got %s", what, describe(node))
 			return
 		case !bytes:
@@ -279,6 +283,14 @@ func (d *document) decodeScalar(node ast.Node, at place, path string, v reflect.
 	switch v.Kind() {
 	case reflect.String:
 		if text, ok := textOf(node); ok {
+			lines := v.Type() == reflect.TypeFor[Text]()
+			if lines {
+				d.texts[path] = d.placeOfText(node, at)
+			}
+			if lines && !hasControl(strings.NewReplacer("\n", "", "\t", "").Replace(text)) {
+				v.SetString(text)
+				return
+			}
 			if hasControl(text) {
 				d.reject(at, path, "must not hold line breaks, control characters or characters that are not Unicode")
 				return
@@ -338,6 +350,23 @@ func textOf(node ast.Node) (string, bool) {
 	default:
 		return "", false
 	}
+}
+
+// placeOfText returns where the characters of a text stand: behind its quote, or on the lines of a block.
+func (d *document) placeOfText(node ast.Node, at place) textPlace {
+	out := textPlace{place: at, block: false, indent: 0}
+	switch n := node.(type) {
+	case *ast.StringNode:
+		if t := n.GetToken().Type; t == token.SingleQuoteType || t == token.DoubleQuoteType {
+			out.col++
+		}
+	case *ast.LiteralNode: // the block begins on the line after its header
+		if out.line++; n.Start != nil && n.Start.Type == token.LiteralType && out.line <= len(d.lines) {
+			first := d.lines[out.line-1]
+			out.block, out.indent = true, len(first)-len(strings.TrimLeft(first, " "))
+		}
+	}
+	return out
 }
 
 // hasControl reports whether a text holds what no setting or name may hold.

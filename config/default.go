@@ -39,6 +39,7 @@ func Default() *Config {
 			WatermarkDelay: Duration(30 * time.Second),
 			Resolution:     2000,
 			Detectors:      detectors.Default(),
+			Rules:          defaultRules(),
 		},
 		Models: map[string]Model{},
 		Log:    Log{Level: "info", Format: "text"},
@@ -58,8 +59,16 @@ func (c *Config) newModel() Model {
 	d := &c.Defaults
 	return Model{
 		Windows: slices.Clone(d.Windows), Pane: d.Pane, Lateness: d.Lateness, WatermarkDelay: d.WatermarkDelay,
-		Detectors: d.Detectors, Features: map[string]Feature{}, Annotations: []Annotation{},
+		Detectors: d.Detectors, Rules: cloneRules(d.Rules), Features: map[string]Feature{}, Annotations: []Annotation{},
 	}
+}
+
+func cloneRules(rules map[string]Rule) map[string]Rule {
+	out := map[string]Rule{}
+	for name, r := range rules {
+		out[name] = r.clone()
+	}
+	return out
 }
 
 // Feature returns the settings of one feature or part of a prediction: its entry, or the model's for one that has none.
@@ -74,7 +83,10 @@ func (m Model) Feature(role result.Role, name string) Feature {
 // element returns what an entry of one of the maps inherits. The decoder asks for it before it reads the entry.
 func (c *Config) element(_, _ string) any { return c.newModel() }
 
-func (m *Model) element(_, key string) any {
+func (m *Model) element(field, key string) any {
+	if field == "rules" {
+		return Rule{} //nolint:exhaustruct // completeRules fills in what the file does not say
+	}
 	return m.Feature(roleOf(key), key)
 }
 

@@ -30,9 +30,10 @@ type document struct {
 	lines   []string
 	body    ast.Node
 	anchors map[string]ast.Node
-	values  map[string]place // by path: where its value stands
-	keys    map[string]place // by path: where its key stands
-	broken  map[string]bool  // paths whose value could not be read: no rule is applied to them
+	values  map[string]place     // by path: where its value stands
+	texts   map[string]textPlace // by path: where the characters of a Text stand
+	keys    map[string]place     // by path: where its key stands
+	broken  map[string]bool      // paths whose value could not be read: no rule is applied to them
 	nodes   int
 	errs    Errors
 }
@@ -41,7 +42,7 @@ type document struct {
 func parseDocument(name string, data []byte) *document {
 	data = bytes.TrimPrefix(data, []byte("\xef\xbb\xbf"))
 	d := &document{
-		name: name, anchors: map[string]ast.Node{}, values: map[string]place{}, keys: map[string]place{}, broken: map[string]bool{},
+		name: name, anchors: map[string]ast.Node{}, values: map[string]place{}, texts: map[string]textPlace{}, keys: map[string]place{}, broken: map[string]bool{},
 	}
 	if len(data) > maxFile {
 		d.fail(place{}, "", "the file has %d bytes; a configuration may have %d", len(data), maxFile)

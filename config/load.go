@@ -62,6 +62,7 @@ func (d *document) completeAll(c *Config) {
 			c.Models[name] = m
 		}
 	}
+	d.completeRules(c)
 }
 
 func (d *document) complete(path string, windows []Window) {

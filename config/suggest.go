@@ -7,6 +7,14 @@ import (
 
 // unknownKey says that a key is unknown, and which one may have been meant.
 func unknownKey(key string, known []string) string {
+	if best, ok := nearest(key, known); ok {
+		return fmt.Sprintf("is not a known key; did you mean %s?", best)
+	}
+	return "is not a known key; known here are " + list(known, "and")
+}
+
+// nearest returns the word that may have been meant.
+func nearest(key string, known []string) (string, bool) {
 	best, distance := "", max(2, len(key)/3)+1
 	normal := strings.ToLower(strings.ReplaceAll(key, "-", "_"))
 	for _, k := range known {
@@ -18,10 +26,7 @@ func unknownKey(key string, known []string) string {
 			best, distance = k, n
 		}
 	}
-	if best != "" {
-		return fmt.Sprintf("is not a known key; did you mean %s?", best)
-	}
-	return "is not a known key; known here are " + list(known, "and")
+	return best, best != ""
 }
 
 // edits returns the Levenshtein distance of two short texts.

@@ -21,6 +21,7 @@ type finding struct {
 	path    string
 	also    []string
 	message string
+	at      place // in the file; none: where the path stands
 }
 
 // Validate returns nil, or Errors with every rule that c breaks. Load and Parse have done it already; it is for a Config
@@ -33,11 +34,15 @@ func (c *Config) Validate() error {
 
 // fail reports a mistake unless one of the settings that it is about could not be read in the first place.
 func (k *checker) fail(path string, also []string, format string, args ...any) {
-	k.report(finding{path, also, fmt.Sprintf(format, args...)})
+	k.report(finding{path: path, also: also, message: fmt.Sprintf(format, args...)})
 }
 
 func (k *checker) report(f finding) {
 	if k.d.isBroken(f.path) || slices.ContainsFunc(f.also, k.d.isBroken) {
+		return
+	}
+	if f.at != (place{}) {
+		k.d.fail(f.at, f.path, "%s", f.message)
 		return
 	}
 	at := k.d.find(f.path)

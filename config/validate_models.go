@@ -46,8 +46,9 @@ type timing struct {
 func (k *checker) checkModels() {
 	d := &k.c.Defaults
 	inherited := slices.Concat(
-		bounds("defaults", reflect.ValueOf(*d), "detectors"),
-		k.timing("defaults", timing{d.Windows, d.Pane, d.Lateness, d.WatermarkDelay}), detectorRules("defaults.detectors", d.Detectors))
+		bounds("defaults", reflect.ValueOf(*d), "detectors", "rules"),
+		k.timing("defaults", timing{d.Windows, d.Pane, d.Lateness, d.WatermarkDelay}), detectorRules("defaults.detectors", d.Detectors),
+		k.rules("defaults.rules", d.Rules, d.Windows))
 	for _, f := range inherited {
 		k.report(f)
 	}
@@ -66,8 +67,9 @@ func (k *checker) checkModel(name string, m Model, inherited []finding) {
 		k.fail(path+".reference", nil, "must be the name of a reference, or sha256: and 64 hexadecimal digits, got %q", shorten(m.Reference))
 	}
 	own := slices.Concat(
-		bounds(path, reflect.ValueOf(m), "detectors", "features"),
-		k.timing(path, timing{m.Windows, m.Pane, m.Lateness, m.WatermarkDelay}), detectorRules(path+".detectors", m.Detectors))
+		bounds(path, reflect.ValueOf(m), "detectors", "features", "rules"),
+		k.timing(path, timing{m.Windows, m.Pane, m.Lateness, m.WatermarkDelay}), detectorRules(path+".detectors", m.Detectors),
+		k.rules(path+".rules", m.Rules, m.Windows))
 	k.reportOwn("defaults", inherited, path, own)
 	k.checkAnnotations(path+".annotations", m.Annotations)
 	for _, feature := range slices.Sorted(maps.Keys(m.Features)) {
@@ -141,7 +143,7 @@ func (k *checker) timing(path string, t timing) []finding {
 	var out []finding
 	panePath := path + ".pane"
 	add := func(at, format string, args ...any) {
-		out = append(out, finding{at, []string{panePath}, fmt.Sprintf(format, args...)})
+		out = append(out, finding{path: at, also: []string{panePath}, message: fmt.Sprintf(format, args...)})
 	}
 	paneOK := t.pane >= Duration(time.Second) && t.pane <= paneUnit
 	if paneOK && paneUnit%t.pane != 0 {

@@ -41,7 +41,7 @@ type ModelConfig struct {
 	ReferenceName string                   `json:"reference_name"` // for people
 	Timing        window.Timing            `json:"timing"`
 	Detectors     detectors.Config         `json:"detectors"`
-	Rules         []alerting.Rule          `json:"rules"`
+	Rules         []alerting.Rule          `json:"rules"`                 // null in a model: those of Defaults
 	Features      map[string]FeatureConfig `json:"features,omitempty"`    // by name
 	Predictions   map[string]FeatureConfig `json:"predictions,omitempty"` // by reserved name
 }

@@ -416,6 +416,9 @@ func (p *Partition) effective(model string) ModelConfig {
 	if !ok {
 		c = p.counting.Defaults
 	}
+	if c.Rules == nil {
+		c.Rules = p.counting.Defaults.Rules
+	}
 	if b, ok := p.bindings[model]; ok {
 		c.Reference, c.ReferenceName = b.Fingerprint, b.Name
 	}

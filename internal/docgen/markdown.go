@@ -46,8 +46,8 @@ func inside(s setting) (setting, bool) {
 		// Detectors are described once, where their defaults are.
 		return s, s.key != "detectors" || s.path == "defaults.detectors"
 	case (s.kind == "map" || s.kind == "list") && s.children[0].kind == "object":
-		// So are windows.
-		return s.children[0], s.key != "windows" || s.path == "defaults.windows"
+		// So are windows and rules.
+		return s.children[0], s.key != "windows" && s.key != "rules" || strings.HasPrefix(s.path, "defaults.")
 	default:
 		return setting{}, false
 	}
@@ -57,10 +57,13 @@ func link(s setting) string {
 	target := s
 	if inner, ok := inside(s); ok {
 		target = inner
-	} else if s.kind == "object" || (s.kind == "list" && s.children[0].kind == "object") {
+	} else if s.kind == "object" || (s.kind == "list" || s.kind == "map") && s.children[0].kind == "object" {
 		target.path = "defaults." + s.key
-		if s.kind == "list" {
+		switch s.kind {
+		case "list":
 			target.path += "[]"
+		case "map":
+			target.path += "." + s.name
 		}
 	} else {
 		return "`" + s.key + "`"
@@ -118,6 +121,8 @@ func defaultText(s setting) string {
 		return "required"
 	case strings.HasSuffix(s.path, "[].every"):
 		return "`size`"
+	case strings.HasPrefix(s.path, "defaults.rules."):
+		return "by kind"
 	case s.value == "":
 		return "empty"
 	default:

@@ -104,6 +104,8 @@ func schemaOf(s setting) (object, error) {
 	case "list":
 		entry, err := schemaOf(s.children[0])
 		return append(out, member{"type", "array"}, member{"items", entry}), err
+	case "k of n":
+		return append(out, member{"type", "string"}, member{"pattern", "^[0-9]{1,4} of [0-9]{1,4}$"}), nil
 	case "duration", "size", "time":
 		out = append(out, member{"$ref", "#/$defs/" + s.kind})
 		if defaultText(s) == "`"+s.value+"`" {

@@ -98,6 +98,8 @@ func (r *reader) describe(s *setting, v reflect.Value) error {
 			s.kind = "size"
 		case reflect.TypeFor[config.Time]():
 			s.kind, s.value = "time", "" // there is no default moment
+		case reflect.TypeFor[config.Hits]():
+			s.kind, s.value = "k of n", ""
 		}
 		return err
 	}
@@ -110,7 +112,7 @@ func (r *reader) describe(s *setting, v reflect.Value) error {
 		if !element.IsValid() {
 			element = reflect.Zero(v.Type().Elem())
 		}
-		if err := r.fields(&entry, element); err != nil {
+		if err := r.describe(&entry, element); err != nil {
 			return err
 		}
 		s.kind, s.value, s.children = "map", "{}", []setting{entry}
