@@ -66,6 +66,7 @@ type App struct {
 	forwarder  *journal.Forwarder
 	sink       *sink
 	metrics    *metrics
+	selfwatch  *selfwatch
 	state      *state
 
 	mu      sync.Mutex // guards what a reload replaces
@@ -254,10 +255,11 @@ func (a *App) openPartition(ctx context.Context) error {
 
 func (a *App) openWeb(ctx context.Context) error {
 	registry := prometheus.NewRegistry()
-	a.metrics = newMetrics(registry, a)
+	a.metrics, a.selfwatch = newMetrics(registry, a), newSelfwatch(a)
+	registry.MustRegister(a.selfwatch)
 	c := a.config.Web
 	server, err := web.New(web.Options{
-		Reader: a.store, Publish: a.publish, Health: a.health, Reload: a.Reload, Registry: registry, Logger: a.log,
+		Reader: a.store, Publish: a.publish, Health: a.health, Self: a.selfwatch.firing, Reload: a.Reload, Registry: registry, Logger: a.log,
 		WebConfigFile: c.ConfigFile, Listen: c.Listen, AllowedHosts: c.AllowedHosts, Version: a.o.Version, Annotations: a.annotations, MaxBody: 0,
 	})
 	if err != nil {
@@ -306,6 +308,7 @@ func (a *App) Run(ctx context.Context) error {
 	late := context.WithoutCancel(ctx)
 	forward := start(late, cancel, "the forwarder", a.forwarder.Run)
 	sinks := start(late, cancel, "the sink of the store", a.sink.Run)
+	self := start(late, cancel, "the watch over driftd itself", a.selfwatch.Run)
 	server := start(late, cancel, "HTTP", a.web.Run)
 	<-run.Done()
 	a.state.stopping()
@@ -323,7 +326,7 @@ func (a *App) Run(ctx context.Context) error {
 		}
 	}
 	a.web.Drain()
-	err = errors.Join(err, sinks.stop(), server.stop())
+	err = errors.Join(err, self.stop(), sinks.stop(), server.stop())
 	if cause := context.Cause(run); ctx.Err() == nil && cause != nil && !errors.Is(cause, context.Canceled) {
 		err = errors.Join(err, cause)
 	}

@@ -135,6 +135,10 @@ func newMetrics(registry prometheus.Registerer, a *App) *metrics {
 				func(a *App, _ *snap) float64 { return float64(a.sink.failed.Load()) },
 			},
 			{
+				desc("driftd_store_expired_documents_total", "Documents that left the outbox before the store had them."),
+				func(a *App, _ *snap) float64 { return float64(a.sink.expired()) },
+			},
+			{
 				desc("driftd_store_refused_documents_total", "Documents that the store refused."),
 				func(a *App, _ *snap) float64 { return float64(a.sink.refused.Load()) },
 			},

@@ -27,6 +27,9 @@ type sink struct {
 
 	written, failed, refused atomic.Uint64
 	down                     atomic.Bool
+
+	outbox atomic.Pointer[ingest.Sink] // nil: to be opened
+	gone   atomic.Uint64               // documents that expired unread under earlier readers
 }
 
 func newSink(js jetstream.JetStream, s *store.Store, log *slog.Logger) *sink {
@@ -54,13 +57,19 @@ func (s *sink) Run(ctx context.Context) error {
 }
 
 func (s *sink) consume(ctx context.Context) error {
-	outbox, err := ingest.Outbox(ctx, s.js, "driftd-store")
-	if err != nil {
-		return fmt.Errorf("opening the outbox: %w", err)
+	outbox := s.outbox.Load()
+	if outbox == nil {
+		var err error
+		if outbox, err = ingest.Outbox(ctx, s.js, "driftd-store"); err != nil {
+			return fmt.Errorf("opening the outbox: %w", err)
+		}
+		s.outbox.Store(outbox)
 	}
 	for {
 		msgs, err := outbox.Fetch(ctx, sinkBatch)
 		if err != nil {
+			s.gone.Add(outbox.Lost())
+			s.outbox.Store(nil)
 			return fmt.Errorf("reading the outbox: %w", err)
 		}
 		if len(msgs) == 0 {
@@ -109,6 +118,25 @@ func (s *sink) write(ctx context.Context, msgs []ingest.OutboxMsg) error {
 		}
 	}
 	return nil
+}
+
+// expired returns how many documents left the outbox before the store had them.
+func (s *sink) expired() uint64 {
+	n := s.gone.Load()
+	if o := s.outbox.Load(); o != nil {
+		n += o.Lost()
+	}
+	return n
+}
+
+// behind returns which share of the outbox the store has not taken, and how many documents that are.
+func (s *sink) behind(ctx context.Context) (share float64, n uint64, err error) {
+	o := s.outbox.Load()
+	if o == nil {
+		return 0, 0, nil
+	}
+	standing, err := o.Look(ctx)
+	return standing.Share, standing.Waiting, err
 }
 
 // drain waits until everything in the outbox is stored.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -28,22 +29,30 @@ type OutboxMsg struct {
 	Deliveries uint64 // 1: the first time
 	Data       []byte
 
-	msg jetstream.Msg
+	msg  jetstream.Msg
+	sink *Sink
 }
 
 // Ack says that the sink has stored the document.
 func (m OutboxMsg) Ack() error { return m.msg.Ack() }
 
 // Nak gives the document back, to be delivered again after a delay.
-func (m OutboxMsg) Nak(delay time.Duration) error { return m.msg.NakWithDelay(delay) }
+func (m OutboxMsg) Nak(delay time.Duration) error {
+	m.sink.giveBack(m.Seq)
+	return m.msg.NakWithDelay(delay)
+}
 
-// Sink reads the outbox for one store or notifier, at least once and in whatever order retries need. It is not safe for
-// concurrent use.
+// Sink reads the outbox for one store or notifier, at least once and in whatever order retries need. One goroutine may use it;
+// Lost, Pending and Look may be called from others.
 type Sink struct {
+	js   jetstream.JetStream
 	cons jetstream.Consumer
 	name string
-	high uint64 // highest sequence that was ever delivered to this sink
 	lost atomic.Uint64
+
+	mu   sync.Mutex
+	high uint64          // highest sequence that was ever delivered to this sink, or is known to have expired before
+	back map[uint64]bool // given back, and not delivered again yet
 }
 
 // Outbox returns the sink with a durable name of [A-Za-z0-9_-]; it is created on first use and then begins at the oldest
@@ -64,20 +73,78 @@ func Outbox(ctx context.Context, js jetstream.JetStream, durable string) (*Sink,
 		return nil, fmt.Errorf("opening outbox for %s: a consumer of this name exists with other settings: "+
 			"delete it with `nats consumer rm %s %s` or choose another name", durable, outboxStream, durable)
 	}
-	s := &Sink{cons: cons, name: durable, high: info.Delivered.Stream}
-	if info.Delivered.Consumer == 0 {
-		// Nothing was delivered yet: what expired before is not this sink's loss.
-		stream, err := js.Stream(ctx, outboxStream)
-		if err != nil {
-			return nil, fmt.Errorf("opening outbox for %s: %w", durable, err)
-		}
-		s.high = max(stream.CachedInfo().State.FirstSeq, 1) - 1
+	s := &Sink{js: js, cons: cons, name: durable, high: info.Delivered.Stream, back: map[uint64]bool{}} //nolint:exhaustruct // nothing lost yet
+	stream, err := js.Stream(ctx, outboxStream)
+	if err != nil {
+		return nil, fmt.Errorf("opening outbox for %s: %w", durable, err)
+	}
+	first := max(stream.CachedInfo().State.FirstSeq, 1)
+	switch {
+	case info.Delivered.Consumer == 0:
+		s.high = first - 1 // nothing was delivered yet: what expired before is not this sink's loss
+	case first > s.high+1:
+		s.lost.Add(uint64(max(0, info.NumAckPending))) // all that an earlier process had and did not store
 	}
 	return s, nil
 }
 
-// Lost returns how many documents the outbox's bounds removed before this sink got them, as far as seen by this process;
-// safe to call at any time.
+// Standing says how far a sink is behind the outbox.
+type Standing struct {
+	Waiting uint64  // documents that it has not acknowledged
+	Share   float64 // of the documents that the outbox keeps
+}
+
+// Look asks how far the sink is behind, and counts what has expired since the last look.
+func (s *Sink) Look(ctx context.Context) (Standing, error) {
+	stream, err := s.js.Stream(ctx, outboxStream)
+	if err != nil {
+		return Standing{}, fmt.Errorf("reading outbox for %s: %w", s.name, err)
+	}
+	waiting, err := s.Pending(ctx)
+	if err != nil {
+		return Standing{}, err
+	}
+	state := stream.CachedInfo().State
+	s.expire(max(state.FirstSeq, 1))
+	return Standing{Waiting: waiting, Share: float64(waiting) / float64(max(1, state.Msgs))}, nil
+}
+
+// expire counts the documents before first that this sink has not stored: they are gone.
+func (s *Sink) expire(first uint64) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for seq := range s.back {
+		if seq < first {
+			s.lost.Add(1)
+			delete(s.back, seq)
+		}
+	}
+	if first > s.high+1 {
+		s.lost.Add(first - s.high - 1)
+		s.high = first - 1
+	}
+}
+
+// giveBack notes a document that the sink could not store. What it has in hand may still be stored after it expired.
+func (s *Sink) giveBack(seq uint64) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.back[seq] = true
+}
+
+// take notes a document that was delivered.
+func (s *Sink) take(seq uint64, firstTime bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.back, seq)
+	if firstTime && seq > s.high {
+		// The outbox has no holes of its own: what is missing has expired.
+		s.lost.Add(seq - s.high - 1)
+		s.high = seq
+	}
+}
+
+// Lost returns how many documents the outbox's bounds removed before this sink stored them, as far as seen by this process.
 func (s *Sink) Lost() uint64 { return s.lost.Load() }
 
 // Pending returns how many documents this sink has not acknowledged: not delivered yet, and delivered.
@@ -150,14 +217,10 @@ func (s *Sink) collect(batch jetstream.MessageBatch) ([]OutboxMsg, error) {
 			return out, err
 		}
 		seq := md.Sequence.Stream
-		if md.NumDelivered == 1 && seq > s.high {
-			// The outbox has no holes of its own: what is missing has expired.
-			s.lost.Add(seq - s.high - 1)
-			s.high = seq
-		}
+		s.take(seq, md.NumDelivered == 1)
 		out = append(out, OutboxMsg{
 			Subject: m.Subject(), ID: m.Headers().Get(jetstream.MsgIDHeader), Seq: seq, Time: md.Timestamp.UnixMilli(),
-			Deliveries: md.NumDelivered, Data: m.Data(), msg: m,
+			Deliveries: md.NumDelivered, Data: m.Data(), msg: m, sink: s,
 		})
 	}
 	return out, batch.Error()

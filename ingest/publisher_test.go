@@ -179,6 +179,18 @@ func TestSink(t *testing.T) {
 	if n, err := s.Pending(ctx); err != nil || n != 4 {
 		t.Errorf("pending = %d, %v; want the 4 that are not acknowledged", n, err)
 	}
+	// What was given back and expires before it comes again is lost too; what is in hand may still be stored.
+	if err := got[0].Nak(time.Minute); err != nil {
+		t.Fatal(err)
+	}
+	cfg.MaxMsgs = 1
+	if _, err := js.UpdateStream(ctx, cfg); err != nil {
+		t.Fatal(err)
+	}
+	send(111, 112) // 111 is never delivered
+	if st, err := s.Look(ctx); err != nil || s.Lost() != 7 || st.Waiting == 0 || st.Share < 1 {
+		t.Errorf("standing %+v, %v, lost %d; want 7: five, one that was given back, one that was never delivered", st, err, s.Lost())
+	}
 	if _, err := js.CreateConsumer(ctx, journal.OutboxStream, jetstream.ConsumerConfig{Durable: "other", AckPolicy: jetstream.AckNonePolicy}); err != nil {
 		t.Fatal(err)
 	}

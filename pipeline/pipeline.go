@@ -433,7 +433,7 @@ func (s *session) commit(ctx context.Context) error {
 	}
 	begin := time.Now()
 	b := Batch{Mark: s.mark, Header: s.part.Header(), Shards: s.part.Changes(), Docs: s.out.Docs, DeadLetters: s.out.DeadLetters}
-	if err := s.o.Journal.Commit(ctx, b); err != nil {
+	if err := s.store(ctx, b); err != nil {
 		return fmt.Errorf("committing: %w", err)
 	}
 	s.part.Committed()

@@ -28,6 +28,14 @@ func (s *Server) ready(w http.ResponseWriter, _ *http.Request) error {
 	return answer(w, map[string]bool{"ready": true}, "")
 }
 
+// self answers which alerts about driftd itself fire now.
+func (s *Server) self(w http.ResponseWriter, r *http.Request) error {
+	if _, err := parseParams(r); err != nil {
+		return err
+	}
+	return answer(w, s.o.Self(), "")
+}
+
 // reload reads the configuration again. What is wrong with it is the answer; the old one stays in force.
 func (s *Server) reload(w http.ResponseWriter, r *http.Request) error {
 	if s.o.Reload == nil {

@@ -11,6 +11,7 @@ import (
 
 	"github.com/driftd/driftd/history"
 	"github.com/driftd/driftd/result"
+	"github.com/driftd/driftd/selfalert"
 )
 
 // The page is HTML from templates, whole without a script; static/*.js draws charts and the heat map from the same answers,
@@ -40,8 +41,9 @@ type frame struct {
 	Title   string
 	Section string // of the navigation: models or alerts
 	Version string
-	Firing  string // how many incidents fire; empty: none
-	Poll    string // an address of the API whose answer changes when this page's content does; empty: nothing to follow
+	Firing  string            // how many incidents fire; empty: none
+	Self    []selfalert.Alert // about driftd itself
+	Poll    string            // an address of the API whose answer changes when this page's content does; empty: nothing to follow
 	Main    any
 }
 
@@ -67,7 +69,7 @@ func (s *Server) view(v view) (http.Handler, error) {
 		if err == nil || e == nil {
 			return err
 		}
-		f := &frame{Title: http.StatusText(e.Status), Section: "", Version: s.o.Version, Firing: "", Poll: "", Main: e}
+		f := &frame{Title: http.StatusText(e.Status), Section: "", Version: s.o.Version, Firing: "", Self: s.o.Self(), Poll: "", Main: e}
 		return render(w, e.Status, failed, f)
 	}), nil
 }
@@ -81,7 +83,7 @@ func (s *Server) show(w http.ResponseWriter, r *http.Request, t *template.Templa
 	if err != nil {
 		return err
 	}
-	f.Version = s.o.Version
+	f.Version, f.Self = s.o.Version, s.o.Self()
 	firing, err := s.firing(r)
 	if err != nil {
 		return err

@@ -67,7 +67,7 @@ func (s *Server) alertsPage(r *http.Request, p params) (*frame, error) {
 	if data.Model != "" {
 		poll.Set("model", data.Model)
 	}
-	return &frame{Title: "Alerts", Section: "alerts", Version: "", Firing: "", Poll: withQuery("/api/v1/alerts", poll), Main: data}, nil
+	return &frame{Title: "Alerts", Section: "alerts", Version: "", Firing: "", Self: nil, Poll: withQuery("/api/v1/alerts", poll), Main: data}, nil
 }
 
 // incidents returns incidents with their timelines, oldest transition first.

@@ -130,7 +130,7 @@ func (s *Server) featurePage(r *http.Request, p params) (*frame, error) {
 	}
 	data.Points = data.Points[:min(len(data.Points), tableWindows)]
 	title := name + " · " + sel.Model
-	return &frame{Title: title, Section: "models", Version: "", Firing: "", Poll: "/api/v1/models/" + url.PathEscape(sel.Model), Main: data}, nil
+	return &frame{Title: title, Section: "models", Version: "", Firing: "", Self: nil, Poll: "/api/v1/models/" + url.PathEscape(sel.Model), Main: data}, nil
 }
 
 // featureSeries reads the newest windows, or those around the chosen one where it is older than they.

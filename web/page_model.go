@@ -113,7 +113,7 @@ func (s *Server) modelPage(r *http.Request, p params) (*frame, error) {
 	}
 	data.Alerts = withQuery("/alerts", url.Values{"model": {sel.Model}})
 	return &frame{
-		Title: sel.Model, Section: "models", Version: "", Firing: "", Poll: "/api/v1/models/" + url.PathEscape(sel.Model), Main: data,
+		Title: sel.Model, Section: "models", Version: "", Firing: "", Self: nil, Poll: "/api/v1/models/" + url.PathEscape(sel.Model), Main: data,
 	}, nil
 }
 

@@ -74,7 +74,7 @@ func (s *Server) modelsPage(r *http.Request, p params) (*frame, error) {
 	if c := p["cursor"]; c != "" {
 		poll = withQuery(poll, map[string][]string{"cursor": {c}})
 	}
-	return &frame{Title: "Models", Section: "models", Version: "", Firing: "", Poll: poll, Main: data}, nil
+	return &frame{Title: "Models", Section: "models", Version: "", Firing: "", Self: nil, Poll: poll, Main: data}, nil
 }
 
 // strip draws the verdicts of the newest windows, oldest first. Where the newest has no events, because nothing but labels

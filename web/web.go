@@ -16,6 +16,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/driftd/driftd/history"
+	"github.com/driftd/driftd/selfalert"
 )
 
 // DefaultListen is where the page and the API are found; a free port is taken if it is in use.
@@ -68,6 +69,8 @@ type Options struct {
 	Publish func(ctx context.Context, subject string, data []byte) error
 	// Health reports the process's state; nil is always healthy and ready.
 	Health func() Health
+	// Self returns the alerts about driftd itself that fire now; nil: none ever does.
+	Self func() []selfalert.Alert
 	// Reload reads the configuration again; nil: POST /-/reload answers 503.
 	Reload func(ctx context.Context) error
 	// Registry receives the server's metrics and is what /metrics shows; nil makes a new one.
@@ -120,6 +123,9 @@ func New(o Options) (*Server, error) {
 	}
 	if o.Health == nil {
 		o.Health = func() Health { return Health{} }
+	}
+	if o.Self == nil {
+		o.Self = func() []selfalert.Alert { return []selfalert.Alert{} }
 	}
 	if o.MaxBody <= 0 {
 		o.MaxBody = defaultMaxBody

@@ -47,9 +47,10 @@
     running = true;
     const began = performance.now();
     try {
-      const answer = await fetch(poll, { headers: { Accept: "application/json" } });
-      if (!answer.ok) throw new Error(answer.status);
-      const text = await answer.text();
+      const ask = (path) => fetch(path, { headers: { Accept: "application/json" } });
+      const [answer, self] = await Promise.all([ask(poll), ask("/api/v1/self")]);
+      if (!answer.ok || !self.ok) throw new Error(answer.status);
+      const text = await answer.text() + await self.text();
       const changed = last !== null && text !== last;
       if (changed || unsure) await refresh(); // once more after a change: an alert is stored just after its window
       unsure = changed || last === null; // what came between the page and the first question
