@@ -230,7 +230,7 @@ func summary(model string, w *window.Status, config ModelConfig, ref *reference.
 	tally, status, latency := window.Tally{}, map[string]uint64{}, cells.NewHistogram()
 	for _, pane := range v.panes {
 		tally.Add(&pane.Tally)
-		tally.Late += pane.LateFor[window.Spec{Size: w.ID.Size, Every: w.ID.Every}]
+		tally.Late += pane.LateFor[w.ID.Spec()]
 		for s, n := range pane.Status {
 			status[s] += n
 		}
@@ -243,7 +243,7 @@ func summary(model string, w *window.Status, config ModelConfig, ref *reference.
 	sum := result.Summary{
 		Schema: result.SchemaVersion, Type: "summary", ResultID: result.ID(key, win, w.ID.Fingerprint, w.Emitted),
 		Key: key, Window: win, Revision: w.Emitted, Complete: tally.Lost == 0, Lost: tally.Lost, Ref: nil, Counts: counts(&tally),
-		ThroughputHz: float64(tally.Events) / (float64(w.ID.Size) / 1000), Errors: tally.Errors, Status: status,
+		ThroughputHz: float64(tally.Events) / (float64(win.End-win.Start) / 1000), Errors: tally.Errors, Status: status,
 		Latency: describe(latency, tally.LatencyInvalid, ref), Features: len(v.features), Parts: 0, DriftShare: nil,
 		Verdict: result.Insufficient, Reasons: nil,
 	}

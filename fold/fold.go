@@ -363,15 +363,44 @@ func (p *Partition) drain(out *Output) bool {
 		if flushing {
 			p.store.touchSource(s.Model) // that it is over must not be forgotten in a restart, also when nothing was due
 		}
-		for _, pane := range s.Sweep() {
-			p.store.drop(s.Model, pane)
-			if s.last.pane == pane {
-				s.last = slot{}
-			}
+		if !p.tidy(s, out) {
+			return false
 		}
 	}
 	p.moved = p.moved[:0]
 	return !p.full(out)
+}
+
+// tidy removes the panes of a source that can change no more and joins those that no window divides any more. It returns false
+// when a commit is full.
+func (p *Partition) tidy(s *source, out *Output) bool {
+	remove := func(pane *window.Pane) {
+		p.store.drop(s.Model, pane)
+		if s.last.pane == pane {
+			s.last = slot{}
+		}
+	}
+	for pane := s.Sweep(); pane != nil; pane = s.Sweep() {
+		if remove(pane); p.full(out) {
+			return false
+		}
+	}
+	empty := func(key window.PaneKey) *window.Pane {
+		b := s.binders[key.Fingerprint]
+		pane := window.NewPane(key, b.ref, b.bounds)
+		pane.Compact()
+		p.store.insert(s.Model, pane)
+		return pane
+	}
+	for into, gone := s.Join(empty); into != nil; into, gone = s.Join(empty) {
+		if !into.Dirty {
+			p.store.touch(into)
+		}
+		if remove(gone); p.full(out) {
+			return false
+		}
+	}
+	return true
 }
 
 // source returns the source of a model, or makes one if the configuration lets it.

@@ -36,8 +36,8 @@ func ReferencesInUse(head []byte, stored map[string][]byte) (map[string]string, 
 
 // check refuses a state that another version wrote.
 func (h *header) check() error {
-	if h.Version != stateVersion {
-		return fmt.Errorf("the state has version %d, this driftd reads %d: run the driftd that wrote it, or upgrade", h.Version, stateVersion)
+	if h.Version < 1 || h.Version > stateVersion {
+		return fmt.Errorf("the state has version %d, this driftd reads 1 to %d: run the driftd that wrote it, or upgrade", h.Version, stateVersion)
 	}
 	return nil
 }

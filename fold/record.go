@@ -157,11 +157,13 @@ func (p *Partition) record(m Message, index int, subject string, ev *event.Event
 		return nil
 	}
 	if len(place.Missed) > 0 {
-		p.arrivalPane(s, func(pane *window.Pane) {
+		if !p.arrivalPane(s, func(pane *window.Pane) {
 			for _, w := range place.Missed {
 				pane.LateFor[w]++
 			}
-		})
+		}) {
+			s.Pending.Late++
+		}
 	}
 	if ev.IsLabel {
 		p.label(s, place)
@@ -296,7 +298,7 @@ func (p *Partition) pane(s *source, place window.Placement, version string) *win
 	}
 	b := s.binders[key.Fingerprint]
 	pane := window.NewPane(key, b.ref, b.bounds)
-	s.Insert(pane, place.Epoch)
+	s.Insert(pane, place)
 	p.store.insert(s.Model, pane)
 	// Only the newest pane of a version needs the fast form.
 	newest := pane
@@ -319,7 +321,7 @@ func (p *Partition) changed(s *source, place window.Placement, pane *window.Pane
 		p.store.touch(pane)
 	}
 	if place.Revises {
-		s.Touch(place.Epoch, place.Start, pane.Key.Version)
+		s.Touch(place, pane.Key.Version)
 	}
 }
 
@@ -330,13 +332,17 @@ func (p *Partition) arrival(s *source, f func(*window.Tally)) {
 	}
 }
 
-// arrivalPane changes the pane of no version in which the source is now; it returns false while there is none.
+// arrivalPane changes the pane of no version in which the source is now; it returns false while there is none, or none that a window
+// takes: extended windows may have ended ahead of the source, by the end of a file.
 func (p *Partition) arrivalPane(s *source, f func(*window.Pane)) bool {
 	t, ok := s.Arrival()
 	if !ok {
 		return false
 	}
 	place := s.Place(t)
+	if place.TooLate {
+		return false
+	}
 	pane := p.pane(s, place, "")
 	f(pane)
 	p.changed(s, place, pane)

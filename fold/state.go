@@ -20,7 +20,7 @@ import (
 // The state of a partition is stored as shards: named values that are replaced whole. Many small panes share a shard, a large
 // pane is cut by feature range over several, so that a commit stays within a batch's limits.
 const (
-	stateVersion  = 1
+	stateVersion  = 2         // version 1 knew no extended windows; it is read
 	sourceShards  = 64        // sources are few and small: packed by the hash of their model
 	shardEntries  = 64        // blocks of panes that share a shard
 	shardTarget   = 256 << 10 // bytes at which a shard takes no new block
@@ -271,7 +271,6 @@ func encodeEntries(entries []entry) []byte {
 		b = window.AppendString(b, k.Version)
 		b = window.AppendString(b, k.Fingerprint)
 		b = binary.AppendVarint(b, k.Start)
-		b = binary.AppendVarint(b, e.pane.Closes)
 		b = binary.AppendUvarint(b, uint64(e.block))
 		block = e.pane.AppendBlock(block[:0], e.block)
 		b = binary.AppendUvarint(b, uint64(len(block)))
@@ -366,9 +365,10 @@ func (p *Partition) restorePanes(name string, data []byte) error {
 	if !ok || err1 != nil || err2 != nil {
 		return corrupt("name")
 	}
-	if len(data) == 0 || data[0] != stateVersion {
+	if len(data) == 0 || data[0] == 0 || data[0] > stateVersion {
 		return corrupt("version")
 	}
+	version1 := data[0] == 1
 	sh := &paneShard{name: name, start: at, entries: nil, size: len(data), dirty: false}
 	p.store.byStart[at] = append(p.store.byStart[at], sh)
 	p.store.serial[at] = max(p.store.serial[at], serial+1)
@@ -376,7 +376,10 @@ func (p *Partition) restorePanes(name string, data []byte) error {
 	for len(r.b) > 0 && !r.bad {
 		model, version, fp := r.str(), r.str(), r.str()
 		key := window.PaneKey{Start: r.varint(), Version: version, Fingerprint: fp}
-		closes, block := r.varint(), int(r.uvarint())
+		if version1 {
+			r.varint() // when it closes, which follows from the windows
+		}
+		block := int(r.uvarint())
 		body := r.bytes()
 		s := p.sources[model]
 		if r.bad || s == nil || key.Start != at {
@@ -391,10 +394,9 @@ func (p *Partition) restorePanes(name string, data []byte) error {
 		if pane == nil {
 			pane = window.NewPane(key, b.ref, b.bounds)
 			pane.Compact()
-			pane.Closes = closes
 			s.Adopt(pane)
 		}
-		if err := pane.DecodeBlock(body, block, b.ref); err != nil {
+		if err := pane.DecodeBlock(data[0], body, block, b.ref); err != nil {
 			return err
 		}
 		p.store.place(sh, entry{model: model, pane: pane, block: block})

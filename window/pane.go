@@ -13,7 +13,7 @@ import (
 	"github.com/driftd/driftd/reference"
 )
 
-// maxStatuses bounds the distinct response statuses of a pane; the rest is counted as `other`.
+// maxStatuses bounds the distinct response statuses of a base pane; the rest is counted as `other`.
 const maxStatuses = 32
 
 // PaneKey names one pane of a source. Version is empty for what belongs to no version: labels, late and refused records.
@@ -64,7 +64,6 @@ type Pane struct {
 	Latency  *cells.Histogram
 	Features []*cells.Counts // one for each feature of the reference, in its order; nil without a reference
 
-	Closes int64 // the watermark at which it can take nothing any more
 	Dirty  bool  // for its owner: changed since it was stored
 	bounds []int // how its features are cut into blocks, see BlockBounds
 }
@@ -73,7 +72,7 @@ type Pane struct {
 func NewPane(key PaneKey, ref *reference.Reference, bounds []int) *Pane {
 	p := &Pane{
 		Key: key, Tally: Tally{}, Status: map[string]uint64{}, LateFor: map[Spec]uint64{}, Latency: cells.NewHistogram(), Features: nil,
-		Closes: Never, Dirty: false, bounds: nil,
+		Dirty: false, bounds: nil,
 	}
 	if ref != nil && key.Version != "" {
 		p.bounds = bounds
@@ -83,6 +82,25 @@ func NewPane(key PaneKey, ref *reference.Reference, bounds []int) *Pane {
 		}
 	}
 	return p
+}
+
+// add adds what another pane over the same reference counted.
+func (p *Pane) add(o *Pane) {
+	p.Tally.Add(&o.Tally)
+	for s, n := range o.Status {
+		p.Status[s] += n
+	}
+	for s, n := range o.LateFor {
+		p.LateFor[s] += n
+	}
+	if err := p.Latency.Merge(o.Latency); err != nil {
+		panic(fmt.Sprintf("BUG: latencies that do not add: %v", err))
+	}
+	for i, c := range p.Features {
+		if err := c.Merge(o.Features[i]); err != nil {
+			panic(fmt.Sprintf("BUG: panes of one reference that do not add: %v", err))
+		}
+	}
 }
 
 // Blocks returns into how many blocks the pane's encoding is cut.
@@ -150,8 +168,9 @@ func (p *Pane) AppendBlock(b []byte, block int) []byte {
 	specs := slices.SortedFunc(maps.Keys(p.LateFor), Spec.compare)
 	b = binary.AppendUvarint(b, uint64(len(specs)))
 	for _, s := range specs {
-		b = binary.AppendUvarint(b, uint64(s.Size))
-		b = binary.AppendUvarint(b, uint64(s.Every))
+		for _, v := range []uint64{uint64(s.Size), uint64(s.Every), s.MinEvents, uint64(s.ExtendTo)} {
+			b = binary.AppendUvarint(b, v)
+		}
 		b = binary.AppendUvarint(b, p.LateFor[s])
 	}
 	return p.Latency.AppendBinary(b)
@@ -160,8 +179,8 @@ func (p *Pane) AppendBlock(b []byte, block int) []byte {
 // errCorrupt says that stored bytes are not a pane's.
 var errCorrupt = errors.New("stored pane is corrupt")
 
-// DecodeBlock reads what AppendBlock wrote into a pane made by NewPane with the same reference.
-func (p *Pane) DecodeBlock(b []byte, block int, ref *reference.Reference) error {
+// DecodeBlock reads what AppendBlock of a version of the state, 1 or 2, wrote into a pane made by NewPane with the same reference.
+func (p *Pane) DecodeBlock(version byte, b []byte, block int, ref *reference.Reference) error {
 	if block > 0 {
 		if ref == nil || block >= p.Blocks() {
 			return fmt.Errorf("%w: block %d of a pane with %d", errCorrupt, block, p.Blocks())
@@ -188,7 +207,7 @@ func (p *Pane) DecodeBlock(b []byte, block int, ref *reference.Reference) error 
 			return fmt.Errorf("%w: scalar %d", errCorrupt, i)
 		}
 	}
-	if n, b, ok = ReadUvarint(b); !ok || n > maxStatuses+1 {
+	if n, b, ok = ReadUvarint(b); !ok || n > uint64(len(b)) {
 		return fmt.Errorf("%w: statuses", errCorrupt)
 	}
 	for range n {
@@ -206,13 +225,16 @@ func (p *Pane) DecodeBlock(b []byte, block int, ref *reference.Reference) error 
 		return fmt.Errorf("%w: late counts", errCorrupt)
 	}
 	for range n {
-		var v [3]uint64
+		var v [5]uint64
 		for i := range v {
+			if version == 1 && (i == 2 || i == 3) {
+				continue // it had no extended windows
+			}
 			if v[i], b, ok = ReadUvarint(b); !ok {
 				return fmt.Errorf("%w: late counts", errCorrupt)
 			}
 		}
-		p.LateFor[Spec{Size: int64(v[0]), Every: int64(v[1])}] = v[2]
+		p.LateFor[Spec{Size: int64(v[0]), Every: int64(v[1]), MinEvents: v[2], ExtendTo: int64(v[3])}] = v[4]
 	}
 	h, b, err := cells.DecodeHistogram(b)
 	if err != nil {

@@ -1,7 +1,7 @@
 package window
 
 import (
-	"maps"
+	"cmp"
 	"math"
 	"slices"
 
@@ -15,6 +15,8 @@ type Epoch struct {
 	From        int64  `json:"from"` // first event time of the epoch
 	Timing      Timing `json:"timing"`
 	Fingerprint string `json:"fingerprint"`
+
+	series []*series // of the timing's windows, in their order
 }
 
 // Source is the event time of one model within one partition. Models never move each other's watermark.
@@ -27,42 +29,99 @@ type Source struct {
 	Pending   Tally // what was counted before there was any pane to count it in
 	Panes     map[PaneKey]*Pane
 
-	flush          bool
-	emittedThrough int64 // largest end of a window that was emitted
-	windows        map[ID]*Status
-	versions       map[string]int // live panes by version
-	nextDue        int64          // no window is due before the watermark gets here
-	nextClose      int64          // no pane or window closes before
+	flush     bool
+	series    []*series // sorted
+	order     []*Pane   // Panes, sorted
+	versions  map[string]int
+	nextDue   int64   // no window is due before the watermark gets here
+	nextClose int64   // no pane or window closes before, and no panes are joined
+	reach     int64   // no window that ended or was begun is about what is later
+	leaving   []*Pane // to be removed
+	joining   []*Pane // to be joined with others
 }
 
 // NewSource returns the source of a model before its first record.
 func NewSource(model string) *Source {
 	return &Source{
 		Model: model, Watermark: Unset, MaxTime: Unset, LastSeen: 0, Epochs: nil, Pending: Tally{}, Panes: map[PaneKey]*Pane{},
-		flush: false, emittedThrough: Unset, windows: map[ID]*Status{}, versions: map[string]int{}, nextDue: Never, nextClose: Never,
+		flush: false, series: nil, order: nil, versions: map[string]int{},
+		nextDue: Never, nextClose: Never, reach: Unset,
+		leaving: nil, joining: nil,
 	}
 }
 
-// Configure makes a timing and a reference hold from the next pane on and returns the epoch's number. Before the first event
-// it replaces what was configured.
+// Configure makes a timing and a reference hold from the next pane on and returns the epoch's number. Before anything was counted
+// it replaces what was configured. Windows that ended keep their lateness; those that have not take the new one.
 func (s *Source) Configure(t Timing, fingerprint string) int {
+	e := Epoch{ID: 1, From: math.MinInt64, Timing: t, Fingerprint: fingerprint, series: nil}
 	if n := len(s.Epochs); n > 0 {
-		last := &s.Epochs[n-1]
-		from := s.nextBoundary(last.Timing, t)
-		if from <= last.From || s.MaxTime == Unset && s.Watermark == Unset {
-			*last = Epoch{ID: last.ID + 1, From: last.From, Timing: t, Fingerprint: fingerprint} // the last one never held
-			return last.ID
+		last := s.Epochs[n-1]
+		e.ID, e.From = last.ID+1, s.nextBoundary(last.Timing, t)
+		if e.From <= last.From { // the last one never held
+			e.From, s.Epochs = last.From, s.Epochs[:n-1]
 		}
-		s.Epochs = append(s.Epochs, Epoch{ID: last.ID + 1, From: from, Timing: t, Fingerprint: fingerprint})
-		return last.ID + 1
 	}
-	s.Epochs = []Epoch{{ID: 1, From: math.MinInt64, Timing: t, Fingerprint: fingerprint}}
-	return 1
+	s.begin(&e)
+	for _, k := range e.series {
+		if s.lasts(k) != Never && k.begin == Unset && s.first(k, k.done) == nil {
+			k.done = max(k.done, e.From) // windows of this kind come anew
+		}
+	}
+	s.Epochs = append(slices.Clip(s.Epochs), e)
+	s.forgetSeries()
+	for _, k := range s.series {
+		for _, w := range k.open {
+			closes := s.closesAt(w.ID.End)
+			if w.Due == w.Closes && w.Emitted > 0 {
+				w.Due = closes
+			}
+			w.Closes = closes
+			s.nextDue, s.nextClose = min(s.nextDue, w.Due), min(s.nextClose, closes)
+		}
+	}
+	if s.Watermark != Unset {
+		s.nextClose = min(s.nextClose, s.Watermark)
+		s.nextDue = min(s.nextDue, s.Watermark)
+	}
+	return e.ID
 }
 
-// nextBoundary returns the first pane boundary, of both the old and the new panes, after everything that was counted.
+// begin finds the series of an epoch's windows, or begins them where the epoch begins.
+func (s *Source) begin(e *Epoch) {
+	e.series = make([]*series, len(e.Timing.Windows))
+	for i, spec := range e.Timing.Windows {
+		k := kind{Spec: spec, Fingerprint: e.Fingerprint}
+		if _, found := s.findSeries(k); !found {
+			o := s.seriesOf(k)
+			if o.done = e.From; s.Watermark != Unset {
+				o.through = floor(s.Watermark, e.Timing.Pane)
+			}
+		}
+		e.series[i] = s.seriesOf(k)
+	}
+}
+
+// findSeries returns the index of the series of a kind, or where it belongs.
+func (s *Source) findSeries(k kind) (at int, found bool) {
+	return slices.BinarySearchFunc(s.series, k, func(o *series, k kind) int { return o.compare(k) })
+}
+
+// seriesOf returns the series of a kind, made if there is none.
+func (s *Source) seriesOf(k kind) *series {
+	at, found := s.findSeries(k)
+	if !found {
+		s.series = slices.Insert(s.series, at, &series{kind: k, open: nil, through: Unset, done: Unset, begin: Unset})
+	}
+	return s.series[at]
+}
+
+// nextBoundary returns the first pane boundary, of both the old and the new panes, after everything that was counted: also after
+// what moved no watermark, such as an event from the future, which is counted at the broker's time.
 func (s *Source) nextBoundary(old, next Timing) int64 {
 	now := max(s.MaxTime, s.Watermark)
+	if n := len(s.order); n > 0 {
+		now = max(now, s.order[n-1].Key.Start)
+	}
 	if now == Unset {
 		return math.MinInt64
 	}
@@ -74,12 +133,14 @@ func (s *Source) nextBoundary(old, next Timing) int64 {
 }
 
 // Epoch returns the epoch that event time t belongs to.
-func (s *Source) Epoch(t int64) *Epoch {
+func (s *Source) Epoch(t int64) *Epoch { return &s.Epochs[s.epochAt(t)] }
+
+func (s *Source) epochAt(t int64) int {
 	i := len(s.Epochs) - 1
 	for i > 0 && s.Epochs[i].From > t {
 		i--
 	}
-	return &s.Epochs[i]
+	return i
 }
 
 // EpochOf returns the newest epoch with a reference's fingerprint that begins before end: the one whose configuration
@@ -100,47 +161,98 @@ type Placement struct {
 	TooLate bool   // no window may take it any more
 	Missed  []Spec // kinds of windows of which at least one that contains it is closed, while a longer or later one takes it
 	Revises bool   // a window that contains it was emitted already
+
+	base int64 // beginning of the base pane that it would be in if none were joined
 }
 
 // Place says where event time t belongs. It changes nothing.
 func (s *Source) Place(t int64) Placement {
 	e := s.Epoch(t)
-	start := floor(t, e.Timing.Pane)
-	p := Placement{Start: start, Epoch: e, TooLate: false, Missed: nil, Revises: false}
-	if s.Watermark != Unset && s.Watermark >= closes(e.Timing, start) {
+	base := floor(t, e.Timing.Pane)
+	p := Placement{Start: base, Epoch: e, TooLate: false, Missed: nil, Revises: false, base: base}
+	if t < e.From { // it belongs to an epoch that is forgotten
 		p.TooLate = true
 		return p
 	}
-	if s.Watermark != Unset && s.Watermark >= start+e.Timing.Lateness {
-		for _, w := range e.Timing.Windows {
-			if s.Watermark >= floor(start, w.Every)+w.Every+e.Timing.Lateness {
-				p.Missed = append(p.Missed, w)
-			}
+	if base >= s.reach && s.Watermark < base+e.Timing.Pane {
+		return p // no window that contains it has ended
+	}
+	taken := false
+	for _, k := range e.series {
+		takes, missed := s.takes(k, base)
+		if taken = taken || takes; missed {
+			p.Missed = append(p.Missed, k.Spec)
 		}
+		k.containing(base, func(w *Status) { p.Revises = p.Revises || w.Emitted > 0 })
 	}
-	if s.emittedThrough > start {
-		s.containing(e, start, func(id ID) {
-			if w := s.windows[id]; w != nil && w.Emitted > 0 {
-				p.Revises = true
-			}
-		})
+	if !taken {
+		p.TooLate, p.Missed, p.Revises = true, nil, false
+		return p
 	}
+	p.Start = s.cell(e, base)
 	return p
 }
 
-// closes returns the watermark at which the pane beginning at start can take nothing any more.
-func closes(t Timing, start int64) int64 {
-	last := int64(math.MinInt64)
-	for _, w := range t.Windows {
-		last = max(last, w.lastEnd(start))
+// takes reports whether a window of a series that contains the pane beginning at base takes records, and whether one does not.
+func (s *Source) takes(k *series, base int64) (takes, misses bool) {
+	if !k.Spec.Extends() {
+		first := k.Spec.firstEnd(base)
+		if s.Watermark < first {
+			return true, false
+		}
+		least, most := s.closesBetween(first, k.Spec.lastEnd(base), k.Spec.Every)
+		return s.Watermark < most, s.Watermark >= least
 	}
-	return last + t.Lateness
+	if base >= k.done {
+		takes = k.begin == Unset || base >= k.begin
+		return takes, !takes
+	}
+	k.containing(base, func(w *Status) { takes = s.Watermark < w.Closes })
+	return takes, !takes
 }
 
-func (s *Source) containing(e *Epoch, start int64, f func(ID)) {
-	for _, w := range e.Timing.Windows {
-		w.ends(start, func(end int64) { f(ID{End: end, Size: w.Size, Every: w.Every, Fingerprint: e.Fingerprint}) })
+// closesAt returns the watermark at which a window that ends at end takes nothing more. Its lateness is that of the epoch in which
+// it ends, for all that is in it. Epochs begin behind the watermark and behind everything that was counted, so a configuration
+// changes it only for windows that have not ended.
+func (s *Source) closesAt(end int64) int64 { return end + s.Epoch(end-1).Timing.Lateness }
+
+// closesBetween returns the least and the greatest of closesAt over the ends first, first+every, … last.
+func (s *Source) closesBetween(first, last, every int64) (least, most int64) {
+	from, to := s.epochAt(first-1), s.epochAt(last-1)
+	if from == to {
+		return s.closesAt(first), s.closesAt(last)
 	}
+	least, most = Never, Unset
+	for i := from; i <= to; i++ {
+		lo, hi := first, last
+		if i > from {
+			lo = floor(s.Epochs[i].From, every) + every
+		}
+		if i < to {
+			hi = floor(s.Epochs[i+1].From, every)
+		}
+		if lo <= hi {
+			least, most = min(least, s.closesAt(lo)), max(most, s.closesAt(hi))
+		}
+	}
+	return least, most
+}
+
+// closes returns the watermark at which the pane of an epoch that begins at base can take nothing any more.
+func (s *Source) closes(e *Epoch, base int64) int64 {
+	last := Unset
+	for _, k := range e.series {
+		switch {
+		case !k.Spec.Extends():
+			_, most := s.closesBetween(k.Spec.firstEnd(base), k.Spec.lastEnd(base), k.Spec.Every)
+			last = max(last, most)
+		case base < k.done:
+			k.containing(base, func(w *Status) { last = max(last, w.Closes) })
+		case k.begin == Unset || base >= k.begin:
+			return Never
+		}
+	}
+	return last
 }
 
 // Arrival returns the event time at which the source is: where records are counted that have no place of their own. ok is
@@ -156,56 +268,92 @@ func (s *Source) Versions() int { return len(s.versions) }
 // HasVersion reports whether a version has a pane now.
 func (s *Source) HasVersion(v string) bool { return s.versions[v] > 0 }
 
-// Insert adds a new pane and registers the windows that contain it.
-func (s *Source) Insert(p *Pane, e *Epoch) {
-	s.adopt(p, closes(e.Timing, p.Key.Start))
-	s.containing(e, p.Key.Start, func(id ID) {
-		if s.windows[id] != nil {
-			return
+// Insert adds a new pane. A window that contains it, ended and was empty is due at the end of its lateness.
+func (s *Source) Insert(p *Pane, place Placement) {
+	s.adopt(p)
+	for _, k := range place.Epoch.series {
+		if k.Spec.Extends() {
+			continue // none that ended was empty
 		}
-		w := &Status{ID: id, Emitted: 0, Due: id.End, Closes: id.End + e.Timing.Lateness, Changed: nil, Written: 0}
-		if s.Watermark != Unset && s.Watermark >= w.Closes {
-			return // this window is past; a longer one still takes the pane
+		first, last := k.Spec.firstEnd(place.base), min(k.Spec.lastEnd(place.base), k.through)
+		if s.Watermark != Unset {
+			first = max(first, floor(s.Watermark-s.longestLateness(), k.Spec.Every)) // the ones before are closed
 		}
-		if s.Watermark != Unset && s.Watermark >= w.Due {
-			w.Due = w.Closes
+		for end := first; end <= last; end += k.Spec.Every {
+			closes := s.closesAt(end)
+			if s.Watermark >= closes || k.find(end) != nil {
+				continue // this window is past, and a longer one takes the pane; or it is not the first pane in it
+			}
+			if s.Watermark < end { // after a flush
+				closes = end
+			}
+			s.add(k, end-k.Spec.Size, end, closes)
 		}
-		s.windows[id] = w
-		s.nextDue, s.nextClose = min(s.nextDue, w.Due), min(s.nextClose, w.Closes)
-	})
+	}
+	s.nextDue = min(s.nextDue, s.boundary(place.base))
+}
+
+func (s *Source) longestLateness() int64 {
+	longest := int64(0)
+	for i := range s.Epochs {
+		longest = max(longest, s.Epochs[i].Timing.Lateness)
+	}
+	return longest
 }
 
 // adopt takes over a pane, new or restored.
-func (s *Source) adopt(p *Pane, closes int64) {
-	p.Closes = closes
+func (s *Source) adopt(p *Pane) {
 	s.Panes[p.Key] = p
+	s.order = slices.Insert(s.order, s.at(p.Key), p)
 	if p.Key.Version != "" {
 		s.versions[p.Key.Version]++
 	}
-	s.nextClose = min(s.nextClose, closes)
+	s.nextClose = min(s.nextClose, s.changes(p))
 }
 
 // Adopt takes over a restored pane; its windows are restored with the source.
-func (s *Source) Adopt(p *Pane) { s.adopt(p, p.Closes) }
+func (s *Source) Adopt(p *Pane) {
+	s.adopt(p)
+	s.nextDue = min(s.nextDue, s.boundary(p.Key.Start))
+}
 
-// Touch notes that the pane beginning at start changed for a version: windows that were emitted are due again.
-func (s *Source) Touch(e *Epoch, start int64, version string) {
-	if s.emittedThrough <= start {
-		return
+// at returns the index of a pane in the order, or where it belongs.
+func (s *Source) at(key PaneKey) int {
+	if n := len(s.order); n == 0 || s.order[n-1].Key.compare(key) < 0 {
+		return n
 	}
-	s.containing(e, start, func(id ID) {
-		w := s.windows[id]
-		if w == nil {
-			return
+	i, _ := slices.BinarySearchFunc(s.order, key, func(p *Pane, k PaneKey) int { return p.Key.compare(k) })
+	return i
+}
+
+// from returns the index of the first pane that begins at t or later.
+func (s *Source) from(t int64) int { return s.at(PaneKey{Start: t, Version: "", Fingerprint: ""}) }
+
+// remove forgets a pane.
+func (s *Source) remove(p *Pane) {
+	delete(s.Panes, p.Key)
+	i := s.at(p.Key)
+	s.order = slices.Delete(s.order, i, i+1)
+	if v := p.Key.Version; v != "" {
+		if s.versions[v]--; s.versions[v] == 0 {
+			delete(s.versions, v)
 		}
-		if i, found := slices.BinarySearch(w.Changed, version); !found {
-			w.Changed = slices.Insert(w.Changed, i, version)
-		}
-		if w.Emitted > 0 && w.Due == Never {
-			w.Due = w.Closes
-			s.nextDue = min(s.nextDue, w.Due)
-		}
-	})
+	}
+}
+
+// Touch notes that a pane changed for a version: windows that were emitted are due again.
+func (s *Source) Touch(place Placement, version string) {
+	for _, k := range place.Epoch.series {
+		k.containing(place.base, func(w *Status) {
+			if i, found := slices.BinarySearch(w.Changed, version); !found {
+				w.Changed = slices.Insert(w.Changed, i, version)
+			}
+			if w.Emitted > 0 && w.Due == Never {
+				w.Due = w.Closes
+				s.nextDue = min(s.nextDue, w.Due)
+			}
+		})
+	}
 }
 
 // Observe moves the watermark by an event time that was seen.
@@ -217,133 +365,49 @@ func (s *Source) Observe(t int64) {
 // Advance moves the watermark to w if that is later.
 func (s *Source) Advance(w int64) { s.Watermark = max(s.Watermark, w) }
 
-// Flush makes every open window due that has something new to say: the end of a replayed file closes the windows that the
-// file opened, and the watermark stays, so that a following file is not late.
+// Flush makes windows due that have something new to say, up to the first one of each kind that ends behind all that was counted:
+// the end of a replayed file closes the windows that the file opened, and the watermark stays, so that a following file is not
+// late.
 func (s *Source) Flush() { s.flush = true }
 
 // Flushing reports whether a Flush is not over yet.
 func (s *Source) Flushing() bool { return s.flush }
 
-// Due returns the next window to be emitted, in canonical order, or nil when there is none at this watermark.
-func (s *Source) Due() *Status {
-	if !s.flush && (s.Watermark == Unset || s.Watermark < s.nextDue) {
-		return nil
-	}
-	var first *Status
-	next := Never
-	for _, w := range s.windows {
-		if w.Due != Never && (s.flush || w.Due <= s.Watermark) {
-			if first == nil || compareDue(w, first) < 0 {
-				first = w
-			}
-		}
-		next = min(next, w.Due)
-	}
-	if first == nil {
-		s.flush, s.nextDue = false, next
-	}
-	return first
-}
-
 // Emitted notes that a due window was emitted.
 func (s *Source) Emitted(w *Status) {
 	w.Emitted++
 	w.Changed, w.Due, w.Written = nil, Never, 0
-	s.emittedThrough = max(s.emittedThrough, w.ID.End)
 }
 
-// Open reports how many windows are open, and whether any of them waits for the watermark to emit something.
+// Open reports how many windows are open, and whether any of them waits for the watermark to emit something. Of the windows of a
+// kind that have not ended, one is counted.
 func (s *Source) Open() (n int, waiting bool) {
-	for _, w := range s.windows {
-		waiting = waiting || w.Due != Never
-	}
-	return len(s.windows), waiting
-}
-
-// Sweep removes windows and panes that can change no more and returns the removed panes. Call it when nothing is due.
-func (s *Source) Sweep() []*Pane {
-	if s.Watermark == Unset || s.Watermark < s.nextClose {
-		return nil
-	}
-	s.nextClose = Never
-	maps.DeleteFunc(s.windows, func(_ ID, w *Status) bool { return w.Closes <= s.Watermark && w.Due == Never })
-	for _, w := range s.windows {
-		s.nextClose = min(s.nextClose, w.Closes)
-	}
-	var gone []*Pane
-	oldest := Never
-	for k, p := range s.Panes {
-		if p.Closes > s.Watermark {
-			s.nextClose, oldest = min(s.nextClose, p.Closes), min(oldest, k.Start)
-			continue
+	for _, k := range s.series {
+		n += len(k.open)
+		for _, w := range k.open {
+			waiting = waiting || w.Due != Never
 		}
-		gone = append(gone, p)
-		delete(s.Panes, k)
-		if k.Version != "" {
-			if s.versions[k.Version]--; s.versions[k.Version] == 0 {
-				delete(s.versions, k.Version)
-			}
+		if _, _, ok, at := s.next(k, s.Watermark, false); ok || at != Never {
+			n, waiting = n+1, true
 		}
 	}
-	slices.SortFunc(gone, func(a, b *Pane) int { return a.Key.compare(b.Key) })
-	for len(s.Epochs) > 1 && s.Epochs[1].From <= min(oldest, s.Watermark-s.Epochs[0].Timing.horizon()) {
-		s.Epochs = s.Epochs[1:] // nothing can fall into it any more
-	}
-	return gone
+	return n, waiting
 }
 
 // In returns the panes of a window in canonical order: by version, then by start.
 func (s *Source) In(id ID) []*Pane {
+	at, found := s.findSeries(kind{id.Spec(), id.Fingerprint})
+	if !found {
+		return nil
+	}
 	var in []*Pane
-	for k, p := range s.Panes {
-		if k.Start >= id.Start() && k.Start < id.End && k.Fingerprint == id.Fingerprint {
+	for _, p := range s.order[s.from(id.Start()):s.from(id.End)] {
+		if s.has(s.series[at], p) {
 			in = append(in, p)
 		}
 	}
-	slices.SortFunc(in, func(a, b *Pane) int {
-		if a.Key.Version != b.Key.Version {
-			if a.Key.Version < b.Key.Version {
-				return -1
-			}
-			return 1
-		}
-		return a.Key.compare(b.Key)
-	})
+	slices.SortStableFunc(in, func(a, b *Pane) int { return cmp.Compare(a.Key.Version, b.Key.Version) })
 	return in
-}
-
-// State is what is stored of a source beside its panes.
-type State struct {
-	Model          string    `json:"model"`
-	Watermark      int64     `json:"watermark"`
-	MaxTime        int64     `json:"max_time"`
-	LastSeen       int64     `json:"last_seen"`
-	EmittedThrough int64     `json:"emitted_through"`
-	Flush          bool      `json:"flush,omitempty"`
-	Epochs         []Epoch   `json:"epochs"`
-	Windows        []*Status `json:"windows"`
-	Pending        Tally     `json:"pending"`
-}
-
-// State returns the source's state, windows in canonical order.
-func (s *Source) State() State {
-	ws := slices.SortedFunc(maps.Values(s.windows), func(a, b *Status) int { return a.ID.compare(b.ID) })
-	return State{
-		Model: s.Model, Watermark: s.Watermark, MaxTime: s.MaxTime, LastSeen: s.LastSeen, EmittedThrough: s.emittedThrough,
-		Flush: s.flush, Epochs: s.Epochs, Windows: ws, Pending: s.Pending,
-	}
-}
-
-// Restore returns the source of a stored state; its panes follow by Adopt.
-func Restore(st State) *Source {
-	s := NewSource(st.Model)
-	s.Watermark, s.MaxTime, s.LastSeen, s.emittedThrough = st.Watermark, st.MaxTime, st.LastSeen, st.EmittedThrough
-	s.flush, s.Epochs, s.Pending = st.Flush, st.Epochs, st.Pending
-	for _, w := range st.Windows {
-		s.windows[w.ID] = w
-		s.nextDue, s.nextClose = min(s.nextDue, w.Due), min(s.nextClose, w.Closes)
-	}
-	return s
 }
 
 // Reject counts a refused record.

@@ -46,11 +46,11 @@ func drive(t *testing.T, s *window.Source, script string) []string {
 			}
 			key := window.PaneKey{Start: place.Start, Version: version, Fingerprint: place.Epoch.Fingerprint}
 			if s.Panes[key] == nil {
-				s.Insert(window.NewPane(key, nil, nil), place.Epoch)
+				s.Insert(window.NewPane(key, nil, nil), place)
 			}
 			s.Panes[key].Tally.Events++
 			if place.Revises {
-				s.Touch(place.Epoch, place.Start, version)
+				s.Touch(place, version)
 			}
 			s.Observe(at * minute)
 		case "marker":
@@ -77,10 +77,15 @@ func drive(t *testing.T, s *window.Source, script string) []string {
 				strings.Join(w.Changed, ",")))
 			s.Emitted(w)
 		}
-		s.Sweep()
+		for s.Sweep() != nil {
+		}
+		for into, _ := s.Join(empty); into != nil; into, _ = s.Join(empty) {
+		}
 	}
 	return got
 }
+
+func empty(key window.PaneKey) *window.Pane { return window.NewPane(key, nil, nil) }
 
 // The expected lines follow from the rules of design section 6 by hand: windows of 10 minutes, panes of 5, a watermark one
 // minute behind the newest event, a lateness of 10 minutes.

@@ -17,11 +17,17 @@ const Unset = int64(math.MinInt64)
 const PaneUnit = int64(15 * 60 * 1000)
 
 // Spec is one kind of window: Size long, a new one beginning Every milliseconds, aligned to the Unix epoch in UTC.
-// Every == Size is a tumbling window, Every < Size a sliding one.
+// Every == Size is a tumbling window, Every < Size a sliding one. MinEvents > 0 is an extended one, for low traffic: a tumbling
+// window that ends at the first end of a pane at which it is at least Size long and holds MinEvents, or is ExtendTo long.
 type Spec struct {
-	Size  int64 `json:"size_ms"`
-	Every int64 `json:"every_ms"`
+	Size      int64  `json:"size_ms"`
+	Every     int64  `json:"every_ms"`
+	MinEvents uint64 `json:"min_events,omitempty"`
+	ExtendTo  int64  `json:"extend_to_ms,omitempty"`
 }
+
+// Extends reports whether a window's end depends on what is in it.
+func (s Spec) Extends() bool { return s.MinEvents > 0 }
 
 // Timing is what a model's configuration says about event time. All times are milliseconds.
 type Timing struct {
@@ -45,20 +51,15 @@ func (t Timing) Validate() error {
 		if s.Size <= 0 || s.Every <= 0 || s.Every > s.Size || s.Size%t.Pane != 0 || s.Every%t.Pane != 0 {
 			return fmt.Errorf("window of %d ms every %d ms must be whole panes of %d ms, with every ≤ size", s.Size, s.Every, t.Pane)
 		}
+		if s.Extends() != (s.ExtendTo != 0) || s.Extends() && (s.Every != s.Size || s.ExtendTo <= s.Size || s.ExtendTo%t.Pane != 0) {
+			return fmt.Errorf("window of %d ms every %d ms with min_events %d and extend_to_ms %d: an extended window follows the one before"+
+				" and says both, extend_to_ms being whole panes of %d ms and more than its size", s.Size, s.Every, s.MinEvents, s.ExtendTo, t.Pane)
+		}
 	}
 	return nil
 }
 
-// horizon is how long after the end of a pane any window that contains it may still change.
-func (t Timing) horizon() int64 {
-	longest := int64(0)
-	for _, s := range t.Windows {
-		longest = max(longest, s.Size)
-	}
-	return longest + t.Lateness
-}
-
-// floor returns the largest multiple of step that is ≤ t, also for times before 1970.
+// floor returns the largest multiple of step that is ≤ t, also for times before 1970. t is not Unset.
 func floor(t, step int64) int64 {
 	q := t / step
 	if t%step < 0 {
@@ -68,16 +69,13 @@ func floor(t, step int64) int64 {
 }
 
 func (s Spec) compare(o Spec) int {
-	return cmp.Or(cmp.Compare(s.Size, o.Size), cmp.Compare(s.Every, o.Every))
+	return cmp.Or(cmp.Compare(s.Size, o.Size), cmp.Compare(s.Every, o.Every), cmp.Compare(s.MinEvents, o.MinEvents),
+		cmp.Compare(s.ExtendTo, o.ExtendTo))
 }
 
-// ends calls f with the end of every window of s that contains the pane beginning at start.
-func (s Spec) ends(start int64, f func(end int64)) {
-	first := floor(start, s.Every) + s.Every // windows end on multiples of Every; the first one after the pane's start
-	for end := first; end-s.Size <= start; end += s.Every {
-		f(end)
-	}
-}
+// firstEnd returns the end of the first window of s, a fixed one, that contains the pane beginning at start: windows end on
+// multiples of Every.
+func (s Spec) firstEnd(start int64) int64 { return floor(start, s.Every) + s.Every }
 
 // lastEnd returns the end of the last window of s that contains the pane beginning at start.
 func (s Spec) lastEnd(start int64) int64 { return floor(start+s.Size, s.Every) }
@@ -87,18 +85,26 @@ type ID struct {
 	End         int64  `json:"end"`
 	Size        int64  `json:"size"`
 	Every       int64  `json:"every"`
-	Fingerprint string `json:"fingerprint"` // of the reference that its panes were counted against; empty without one
+	Fingerprint string `json:"fingerprint"`          // of the reference that its panes were counted against; empty without one
+	Extra       int64  `json:"extra,omitempty"`      // how much longer than Size an extended window became
+	MinEvents   uint64 `json:"min_events,omitempty"` // of its kind, as Every is
+	ExtendTo    int64  `json:"extend_to,omitempty"`
 }
 
 // Start returns the beginning of the window.
-func (id ID) Start() int64 { return id.End - id.Size }
+func (id ID) Start() int64 { return id.End - id.Size - id.Extra }
+
+// Spec returns the kind of window that it is.
+func (id ID) Spec() Spec {
+	return Spec{Size: id.Size, Every: id.Every, MinEvents: id.MinEvents, ExtendTo: id.ExtendTo}
+}
 
 func (id ID) compare(o ID) int {
-	return cmp.Or(cmp.Compare(id.End, o.End), cmp.Compare(id.Size, o.Size), cmp.Compare(id.Every, o.Every),
+	return cmp.Or(cmp.Compare(id.End, o.End), id.Spec().compare(o.Spec()), cmp.Compare(id.Extra, o.Extra),
 		cmp.Compare(id.Fingerprint, o.Fingerprint))
 }
 
-// Status is what is remembered of an open window: the state between its first event and the end of its lateness.
+// Status is what is remembered of a window between its end and the end of its lateness.
 type Status struct {
 	ID      ID       `json:"id"`
 	Emitted int      `json:"emitted"`           // revisions emitted so far; 0: none yet
