@@ -8,7 +8,7 @@ PYTHON   ?= python3
 LINT     := $(GO) tool -modfile=tools/golangci-lint/go.mod golangci-lint
 
 .DEFAULT_GOAL := help
-.PHONY: help build test race lint fmt fuzz bench bench-analyze soak generate screenshots metrics ci docker clean
+.PHONY: help build test race lint fmt fuzz simulate bench bench-analyze soak generate screenshots metrics ci docker clean
 
 help: ## list these targets
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -30,6 +30,9 @@ fmt: ## format the Go code as lint wants it
 
 fuzz: ## fuzz every target for FUZZTIME each (default 30s)
 	scripts/fuzz.sh $(FUZZTIME)
+
+simulate: ## try SCHEDULES random schedules of the core (default 100000) against an oracle, or replay and shrink one (SEED=n)
+	$(GO) test ./fold -run '^TestSimulation$$' -count=1 -timeout 2h -v $(if $(SEED),-seed $(SEED),-schedules $(or $(SCHEDULES),100000))
 
 bench: ## run the benchmarks (BENCH=pattern, COUNT=n)
 	$(GO) test -run '^$$' -bench '$(or $(BENCH),.)' -benchmem -count $(or $(COUNT),1) ./...

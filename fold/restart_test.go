@@ -3,9 +3,7 @@ package fold_test
 import (
 	"bytes"
 	"encoding/json"
-	"errors"
 	"fmt"
-	"math"
 	"math/rand/v2"
 	"strconv"
 	"strings"
@@ -18,107 +16,6 @@ import (
 	"github.com/driftd/driftd/result"
 )
 
-// journal is the simplest thing that keeps commits: what the state stream does, in memory.
-type journal struct {
-	head   []byte
-	shards map[string][]byte
-	outcome
-	largest int // messages of the largest commit, headers left out
-}
-
-func (j *journal) commit(p *fold.Partition, out *fold.Output) {
-	j.head = bytes.Clone(p.Header())
-	changes := p.Changes()
-	j.largest = max(j.largest, len(changes)+len(out.Docs))
-	for _, s := range changes {
-		if s.Data == nil {
-			delete(j.shards, s.Name)
-		} else {
-			j.shards[s.Name] = bytes.Clone(s.Data)
-		}
-	}
-	p.Committed()
-	j.docs = append(j.docs, out.Docs...)
-	j.dead = append(j.dead, out.DeadLetters...)
-	*out = fold.Output{} //nolint:exhaustruct // emptied
-}
-
-// chance says how a run is disturbed: the probabilities, after a message, of a commit and of a crash.
-type chance struct {
-	rng           *rand.Rand
-	commit, crash float64
-	budget        fold.Budget
-}
-
-// fold reads all messages, committing and crashing as chance has it, and returns what was committed.
-func run(tb testing.TB, counting fold.Counting, refs fold.References, msgs []fold.Message, c chance) *journal {
-	tb.Helper()
-	j := &journal{head: nil, shards: map[string][]byte{}, outcome: outcome{docs: nil, dead: nil}, largest: 0}
-	open := func() *fold.Partition {
-		if j.head == nil {
-			return fold.New("IN", counting, [2]uint64{1, 2}, refs, c.budget)
-		}
-		p, err := fold.Restore("IN", j.head, j.shards, refs, c.budget)
-		if err != nil {
-			tb.Fatalf("restoring: %v", err)
-		}
-		return p
-	}
-	p, crashes := open(), 0
-	var out fold.Output
-	var quarantine []*fold.PanicError
-	for next := p.Position().Next(); next <= uint64(len(msgs)); next = p.Position().Next() {
-		m := msgs[next-1]
-		done, err := p.Apply(m, &out)
-		if poison, ok := errors.AsType[*fold.PanicError](err); ok {
-			quarantine = append(quarantine, poison)
-			p, out = open(), fold.Output{} //nolint:exhaustruct // emptied
-			for _, q := range quarantine {
-				p.Quarantine(q.Seq, q.Index)
-			}
-			continue
-		}
-		if err != nil {
-			tb.Fatalf("message %d: %v", m.Seq, err)
-		}
-		if !done || c.rng.Float64() < c.commit {
-			j.commit(p, &out)
-		}
-		if c.rng.Float64() < c.crash {
-			crashes++
-			p, out = open(), fold.Output{} //nolint:exhaustruct // lost
-			for _, q := range quarantine {
-				p.Quarantine(q.Seq, q.Index)
-			}
-		}
-	}
-	j.commit(p, &out)
-	tb.Logf("%d crashes, %d documents", crashes, len(j.docs))
-	return j
-}
-
-func undisturbed() chance {
-	return chance{rng: rand.New(rand.NewPCG(0, 0)), commit: 0, crash: 0, budget: fold.Budget{Messages: math.MaxInt, Bytes: math.MaxInt}}
-}
-
-// equal fails unless two runs published the same bytes.
-func equal(t *testing.T, want, got *journal) {
-	t.Helper()
-	if len(want.docs) != len(got.docs) || len(want.dead) != len(got.dead) {
-		t.Fatalf("%d documents and %d dead letters, want %d and %d", len(got.docs), len(got.dead), len(want.docs), len(want.dead))
-	}
-	for i := range want.docs {
-		if want.docs[i].ID != got.docs[i].ID || !bytes.Equal(want.docs[i].Data, got.docs[i].Data) {
-			t.Fatalf("document %d differs:\nwant %s %s\ngot  %s %s", i, want.docs[i].ID, want.docs[i].Data, got.docs[i].ID, got.docs[i].Data)
-		}
-	}
-	for i := range want.dead {
-		if want.dead[i] != got.dead[i] {
-			t.Fatalf("dead letter %d: %+v, want %+v", i, got.dead[i], want.dead[i])
-		}
-	}
-}
-
 // The real log gives the same bytes whenever commits happen, however small they are, and however often the partition is lost
 // and restored from the last of them.
 func TestElec2Restarts(t *testing.T) {
@@ -127,7 +24,7 @@ func TestElec2Restarts(t *testing.T) {
 	counting, msgs := elec2Counting(ref.Fingerprint()), messages(lines, true)
 	want := run(t, counting, find(ref), msgs, undisturbed())
 	got := run(t, counting, find(ref), msgs, chance{
-		rng: rand.New(rand.NewPCG(1, 2)), commit: 0.002, crash: 0.0005, budget: fold.Budget{Messages: 12, Bytes: 1 << 20},
+		rng: rand.New(rand.NewPCG(1, 2)), commit: 0.002, crash: 0.0005, budget: fold.Budget{Messages: 12, Bytes: 1 << 20}, poison: nil,
 	})
 	equal(t, want, got)
 }
@@ -207,7 +104,7 @@ func streamOf(rng *rand.Rand, counting fold.Counting, fingerprints []string, n i
 }
 
 // references returns two small references over the same features.
-func references(tb testing.TB) (fold.References, []string) {
+func references(tb testing.TB, rows int) (fold.References, []string) {
 	tb.Helper()
 	known := map[string]*reference.Reference{}
 	var fps []string
@@ -215,7 +112,7 @@ func references(tb testing.TB) (fold.References, []string) {
 		rng := rand.New(rand.NewPCG(uint64(i), 9))
 		b := reference.NewBuilder(reference.Options{Name: fmt.Sprint("r", i)}) //nolint:exhaustruct // the defaults are meant
 		d := event.NewDecoder(event.DefaultLimits())
-		for j := range 400 {
+		for j := range rows {
 			d.Reset(fmt.Appendf(nil, `{"id":"r%d","latency_ms":%g,"prediction":%g,"features":{"x":%g,"c":"k%d"}}`, j, rng.ExpFloat64()*10,
 				rng.Float64(), rng.NormFloat64()+float64(i), rng.IntN(3)))
 			for d.Next() {
@@ -264,13 +161,13 @@ func TestSchedules(t *testing.T) {
 	if testing.Short() {
 		schedules = 10
 	}
-	refs, fps := references(t)
+	refs, fps := references(t, 400)
 	for seed := range uint64(schedules) {
 		rng := rand.New(rand.NewPCG(seed, 77))
 		msgs := streamOf(rng, smallCounting(), fps, 400)
 		want := run(t, smallCounting(), refs, msgs, undisturbed())
 		got := run(t, smallCounting(), refs, msgs, chance{
-			rng: rng, commit: 0.2 * rng.Float64(), crash: 0.05 * rng.Float64(), budget: fold.Budget{Messages: 12 + rng.IntN(30), Bytes: 1 << 20},
+			rng: rng, commit: 0.2 * rng.Float64(), crash: 0.05 * rng.Float64(), budget: fold.Budget{Messages: 12 + rng.IntN(30), Bytes: 1 << 20}, poison: nil,
 		})
 		t.Run(fmt.Sprint("seed=", seed), func(t *testing.T) { equal(t, want, got) })
 		counted(t, msgs, want)
@@ -371,7 +268,7 @@ func TestWideModel(t *testing.T) {
 	counting.Defaults.Timing.Windows = counting.Defaults.Timing.Windows[:1]
 	want := run(t, counting, find(ref), msgs, undisturbed())
 	got := run(t, counting, find(ref), msgs, chance{
-		rng: rand.New(rand.NewPCG(3, 4)), commit: 0.01, crash: 0.01, budget: fold.Budget{Messages: 120, Bytes: 8 << 20},
+		rng: rand.New(rand.NewPCG(3, 4)), commit: 0.01, crash: 0.01, budget: fold.Budget{Messages: 120, Bytes: 8 << 20}, poison: nil,
 	})
 	equal(t, want, got)
 	if got.largest > 120+8 { // the shards of the emitting source come on top
