@@ -235,6 +235,13 @@ type Window struct {
 	// How often a window begins: a multiple of the pane, at most `size`. Without it, windows follow each other (`size`); a
 	// smaller one makes them overlap.
 	Every Duration `yaml:"every"`
+
+	// For low traffic: a window goes on, pane by pane, until it holds so many events of all versions together, or is `extend_to`
+	// long; the next one begins where it ends. Its result says when it really began and ended. 0: a window ends after its size.
+	MinEvents int `yaml:"min_events"`
+
+	// How long a window may become that waits for `min_events`: a multiple of the pane, more than the size. Needed with `min_events`.
+	ExtendTo Duration `yaml:"extend_to"`
 }
 
 // Model is what is said about one model. What is left out is taken from `defaults`.

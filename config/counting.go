@@ -56,7 +56,9 @@ func modelCounting(m Model) fold.ModelConfig {
 		out.Reference = m.Reference
 	}
 	for _, w := range m.Windows {
-		out.Timing.Windows = append(out.Timing.Windows, window.Spec{Size: w.Size.Milliseconds(), Every: w.Every.Milliseconds()})
+		out.Timing.Windows = append(out.Timing.Windows, window.Spec{
+			Size: w.Size.Milliseconds(), Every: w.Every.Milliseconds(), MinEvents: uint64(w.MinEvents), ExtendTo: w.ExtendTo.Milliseconds(),
+		})
 	}
 	for name, f := range m.Features {
 		own := fold.FeatureConfig{Ignore: f.Ignore, Detectors: nil}

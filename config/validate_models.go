@@ -198,6 +198,18 @@ func (k *checker) timing(path string, t timing) []finding {
 		default:
 			whole(every, "slide", w.Every)
 		}
+		minEvents, extendTo := p+".min_events", p+".extend_to"
+		switch {
+		case k.d.isBroken(minEvents) || k.d.isBroken(extendTo) || w.MinEvents == 0 && w.ExtendTo == 0:
+		case w.MinEvents < 0 || w.MinEvents == 0 && w.ExtendTo != 0:
+			add(minEvents, "must be at least 1 where extend_to is given, got %d", w.MinEvents)
+		case w.Every != w.Size && !k.d.isBroken(every):
+			add(minEvents, "needs windows that follow each other: leave out every (%s)", w.Every)
+		case w.ExtendTo <= w.Size || w.ExtendTo > maxSize:
+			add(extendTo, "must be more than the size (%s) and at most %s, got %s: a window with min_events needs an end", w.Size, maxSize, w.ExtendTo)
+		default:
+			whole(extendTo, "extend_to", w.ExtendTo)
+		}
 		if first, again := seen[w.Size]; again && !k.d.isBroken(size) {
 			add(size, "is the size of windows[%d] as well: results are told apart by the size", first)
 			continue
@@ -212,8 +224,8 @@ func (k *checker) checkRetention() {
 	longest, where := Duration(0), ""
 	look := func(path string, windows []Window) {
 		for i, w := range windows {
-			if p := joinIndex(path+".windows", i) + ".size"; w.Size > longest && w.Size <= maxSize && !k.d.isBroken(p) {
-				longest, where = w.Size, p
+			if p := joinIndex(path+".windows", i) + ".size"; max(w.Size, w.ExtendTo) > longest && w.Size <= maxSize && !k.d.isBroken(p) {
+				longest, where = max(w.Size, w.ExtendTo), p
 			}
 		}
 	}

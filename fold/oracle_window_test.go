@@ -289,7 +289,8 @@ func (m *model) live(it *item) bool {
 func (m *model) nextDue() *open {
 	var first *open
 	for _, w := range m.windows {
-		if w.quiet || m.due(w) > m.watermark && !(m.fileEnded && (w.revision > 0 || w.spec.Extends() || w.end <= m.behind(w.span))) {
+		ended := m.fileEnded && (w.revision > 0 || w.spec.Extends() || w.end <= m.behind(w.span))
+		if w.quiet || m.due(w) > m.watermark && !ended {
 			continue
 		}
 		if first == nil || cmp.Or(cmp.Compare(m.due(w), m.due(first)), cmp.Compare(w.end, first.end), cmp.Compare(w.spec.Size, first.spec.Size),

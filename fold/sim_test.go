@@ -8,6 +8,8 @@ import (
 	"runtime"
 	"runtime/debug"
 	"slices"
+	"strconv"
+	"strings"
 	"sync/atomic"
 	"testing"
 
@@ -43,7 +45,7 @@ func TestSimulation(t *testing.T) {
 	figures, next := make([]simFigures, workers), atomic.Uint64{}
 	t.Run("schedules", func(t *testing.T) {
 		for i := range figures {
-			t.Run(fmt.Sprint(i), func(t *testing.T) {
+			t.Run(strconv.Itoa(i), func(t *testing.T) {
 				t.Parallel()
 				for n := next.Add(1); n <= *simSchedules; n = next.Add(1) {
 					seed := *simFirst + n - 1
@@ -151,10 +153,11 @@ func shrink(s *schedule, refs fold.References, fps []string, failure error) (*sc
 // String shows a schedule.
 func (s *schedule) String() string {
 	first, _ := json.Marshal(s.counting) //nolint:errchkjson // it is only shown
-	out := fmt.Sprintf("schedule %d begins with the configuration %s", s.seed, first)
+	var out strings.Builder
+	fmt.Fprintf(&out, "schedule %d begins with the configuration %s", s.seed, first)
 	for i := range s.msgs {
 		m := &s.msgs[i]
-		out += fmt.Sprintf("\n%d %s at %d, quarantined %v:\n%s", m.seq, m.subject, m.time, m.poison, m.data)
+		fmt.Fprintf(&out, "\n%d %s at %d, quarantined %v:\n%s", m.seq, m.subject, m.time, m.poison, m.data)
 	}
-	return out
+	return out.String()
 }

@@ -85,9 +85,9 @@ func (s *Source) first(k *series, from int64) *Pane {
 
 // newest returns the last pane of a series, or nil.
 func (s *Source) newest(k *series) *Pane {
-	for i := len(s.order) - 1; i >= 0; i-- {
-		if s.has(k, s.order[i]) {
-			return s.order[i]
+	for _, p := range slices.Backward(s.order) {
+		if s.has(k, p) {
+			return p
 		}
 	}
 	return nil
@@ -158,8 +158,8 @@ func (s *Source) boundary(t int64) int64 {
 
 // lasts returns until which event time configurations have windows of a series: Never for one that holds now.
 func (s *Source) lasts(k *series) int64 {
-	for i := len(s.Epochs) - 1; i >= 0; i-- {
-		if slices.Contains(s.Epochs[i].series, k) {
+	for i, e := range slices.Backward(s.Epochs) {
+		if slices.Contains(e.series, k) {
 			if i+1 == len(s.Epochs) {
 				return Never
 			}

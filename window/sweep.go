@@ -4,7 +4,7 @@ import "slices"
 
 // Levels of the hierarchy of panes: when no window that may still change begins or ends inside of an hour or a day, the panes in
 // it are joined into one. What a window says is not touched by it: counts add.
-var levels = [...]int64{24 * 60 * 60 * 1000, 60 * 60 * 1000} //nolint:gochecknoglobals // constant
+var levels = [...]int64{24 * 60 * 60 * 1000, 60 * 60 * 1000}
 
 // cell returns where the pane begins that holds the base pane beginning at base: the longest of the hierarchy that may hold it.
 func (s *Source) cell(e *Epoch, base int64) int64 {
