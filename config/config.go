@@ -72,6 +72,16 @@ type NATS struct {
 	// whole, as it is.
 	Stream string `yaml:"stream"`
 
+	// Several input streams instead of the one of `stream`, so that several daemons share the work: each partition has one owner
+	// at a time. A partition's number is its place in this list, from 0, and its state stays with the number: add new ones at the
+	// end. Every model belongs to one partition.
+	Partitions []Partition `yaml:"partitions"`
+
+	// How long a daemon that died keeps its partitions from the others: leases in the bucket `DRIFTD_LEASES` are renewed three
+	// times as often. `0s` keeps no leases and works on every partition: for the only daemon of a broker. Two such daemons harm
+	// no result, but undo each other's work.
+	LeaseTTL Duration `yaml:"lease_ttl" min:"0s" max:"10m"`
+
 	// How many servers keep each stream that driftd creates. The embedded broker is one server.
 	Replicas int `yaml:"replicas" min:"1" max:"5"`
 
@@ -86,6 +96,17 @@ type NATS struct {
 
 	// The stream that hands committed results to the store and to subscribers.
 	Outbox Outbox `yaml:"outbox"`
+}
+
+// Partition is one input stream with a state of its own.
+type Partition struct {
+	// The models whose events and labels the partition takes. Without `stream`, driftd creates the stream `DRIFTD_IN_<number>`, which
+	// takes these models and no others: the broker refuses a message of a model that no partition names. With `stream`, it says
+	// which models are in that stream, for commands such as `driftd reference activate`.
+	Models []string `yaml:"models"`
+
+	// A stream of your own, read whole, as it is. Without `models`, it holds every model that no other partition names.
+	Stream string `yaml:"stream"`
 }
 
 // TLS names the files of a TLS connection.

@@ -15,12 +15,14 @@ import (
 func Default() *Config {
 	return &Config{
 		NATS: NATS{
-			Stream:   "DRIFTD_IN_0",
-			Replicas: 1,
-			Embedded: Embedded{Listen: "127.0.0.1:4222", MaxPayload: 8 * MiB},
-			Input:    Input{OnLoss: "continue"},
-			State:    State{MaxBytes: 10 * GiB},
-			Outbox:   Outbox{MaxAge: 7 * Day, MaxBytes: 10 * GiB},
+			Stream:     "DRIFTD_IN_0",
+			Partitions: []Partition{},
+			LeaseTTL:   Duration(12 * time.Second),
+			Replicas:   1,
+			Embedded:   Embedded{Listen: "127.0.0.1:4222", MaxPayload: 8 * MiB},
+			Input:      Input{OnLoss: "continue"},
+			State:      State{MaxBytes: 10 * GiB},
+			Outbox:     Outbox{MaxAge: 7 * Day, MaxBytes: 10 * GiB},
 		},
 		DataDir: "./driftd-data",
 		Web:     Web{Listen: "127.0.0.1:8790", AllowedHosts: []string{}},

@@ -59,6 +59,7 @@ func (k *checker) check() {
 		k.report(f)
 	}
 	k.checkNATS()
+	k.checkPartitions()
 	k.checkServers()
 	k.checkSizes()
 	k.checkModels()
