@@ -17,6 +17,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -26,16 +27,17 @@ import (
 	"github.com/driftd/driftd/broker"
 	"github.com/driftd/driftd/config"
 	"github.com/driftd/driftd/crash"
-	"github.com/driftd/driftd/fold"
 	"github.com/driftd/driftd/journal"
-	"github.com/driftd/driftd/pipeline"
-	"github.com/driftd/driftd/reference"
+	"github.com/driftd/driftd/lease"
 	"github.com/driftd/driftd/store"
 	"github.com/driftd/driftd/web"
 )
 
 // stopTimeout bounds each stage of a shutdown.
 const stopTimeout = 15 * time.Second
+
+// storeConsumer is the outbox's consumer for the embedded store; where the broker is an external one, the daemon's name follows.
+const storeConsumer = "driftd-store"
 
 // Options of an App.
 type Options struct {
@@ -62,12 +64,14 @@ type App struct {
 	references *references
 	store      *store.Store
 	web        *web.Server
-	worker     *pipeline.Worker
-	forwarder  *journal.Forwarder
+	partitions []*partition
+	leases     *lease.Keeper
+	node       string                  // this daemon's name, from its data directory
+	halt       context.CancelCauseFunc // of Run
 	sink       *sink
 	metrics    *metrics
 	selfwatch  *selfwatch
-	state      *state
+	shutting   atomic.Bool
 
 	mu      sync.Mutex // guards what a reload replaces
 	config  *config.Config
@@ -82,7 +86,7 @@ type namedCleanup struct {
 // New builds everything: it starts the embedded broker or connects to the configured one, creates or verifies the streams,
 // opens the store and binds the listener. What it built is taken down again when a step fails.
 func New(ctx context.Context, o Options) (_ *App, err error) {
-	a := &App{o: o, log: o.Logger, config: o.Config, state: newState()} //nolint:exhaustruct // built below
+	a := &App{o: o, log: o.Logger, config: o.Config} //nolint:exhaustruct // built below
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, a.close())
@@ -96,7 +100,8 @@ func New(ctx context.Context, o Options) (_ *App, err error) {
 		{"connecting to the broker", a.openBroker},
 		{"preparing the streams", a.openStreams},
 		{"opening the store", a.openStore},
-		{"preparing the partition", a.openPartition},
+		{"preparing the partitions", a.openPartitions},
+		{"preparing the leases", a.openLeases},
 		{"starting HTTP", a.openWeb},
 	} {
 		if err := step.do(ctx); err != nil {
@@ -141,7 +146,8 @@ func (a *App) openDataDir(context.Context) error {
 		first, _, _ := strings.Cut(report, "\n")
 		a.log.Error("the process before crashed", slog.String("report", first), slog.String("file", filepath.Join(a.config.DataDir, crash.LastFile)))
 	}
-	return nil
+	a.node, err = broker.NodeID(a.config.DataDir)
+	return err
 }
 
 func (a *App) openBroker(ctx context.Context) error {
@@ -187,12 +193,8 @@ func (a *App) openBroker(ctx context.Context) error {
 
 func (a *App) openStreams(ctx context.Context) error {
 	c := a.config.NATS
-	part := journal.Partition{Number: 0, Stream: "", Subjects: nil}
-	if c.Stream != journal.InputStream(0) {
-		part.Stream = c.Stream
-	}
 	layout := journal.Layout{
-		Partitions: []journal.Partition{part}, Replicas: c.Replicas,
+		Partitions: Partitions(&c), Replicas: c.Replicas,
 		InputMaxBytes: int64(c.Input.MaxBytes), InputMaxAge: c.Input.MaxAge.Std(),
 		StateMaxBytes: int64(c.State.MaxBytes), OutboxMaxBytes: int64(c.Outbox.MaxBytes), OutboxMaxAge: c.Outbox.MaxAge.Std(),
 		Warn: func(stream, warning string) {
@@ -219,37 +221,11 @@ func (a *App) openStore(ctx context.Context) error {
 	}
 	a.store = s
 	a.onClose("the store", s.Close)
-	a.sink = newSink(a.js, s, a.log)
-	return nil
-}
-
-func (a *App) openPartition(ctx context.Context) error {
-	c := a.config
-	want, missing, err := counting(ctx, c, a.refs)
-	if err != nil {
-		return err
+	name := storeConsumer
+	if a.embedded == nil {
+		name += "-" + a.node // daemons that share a broker have a store each, and each needs all results
 	}
-	a.missing = missing
-	warnMissing(a.log, missing)
-	j, err := journal.Open(ctx, a.js, a.nc, 0, journal.Options{Logger: a.log})
-	if err != nil {
-		return err
-	}
-	in := newInput(a.js, c.NATS.Stream, 0, a.log)
-	a.worker = pipeline.New(pipeline.Options{
-		Partition: 0, Stream: c.NATS.Stream, Journal: ledger{j}, Input: in, Live: in,
-		References: func(fp string) (*reference.Reference, error) {
-			load, cancel := context.WithTimeout(context.WithoutCancel(ctx), stopTimeout)
-			defer cancel()
-			return a.references.load(load, fp)
-		},
-		Counting:    want,
-		Interval:    c.Commit.Interval.Std(),
-		Budget:      fold.Budget{Messages: c.Commit.MaxMessages, Bytes: int(c.Commit.MaxBytes)},
-		IdleTimeout: c.Limits.IdleTimeout.Std(), HaltOnLoss: c.NATS.Input.OnLoss == "halt",
-		Witness: a.witness, Logger: a.log, Observe: a.state.observe,
-	})
-	a.forwarder = journal.NewForwarder(a.js, 0, journal.ForwarderOptions{Logger: a.log})
+	a.sink = newSink(a.js, name, s, a.log)
 	return nil
 }
 
@@ -257,9 +233,10 @@ func (a *App) openWeb(ctx context.Context) error {
 	registry := prometheus.NewRegistry()
 	a.metrics, a.selfwatch = newMetrics(registry, a), newSelfwatch(a)
 	registry.MustRegister(a.selfwatch)
-	c := a.config.Web
+	c, nats := a.config.Web, a.config.NATS // no reload changes them
 	server, err := web.New(web.Options{
-		Reader: a.store, Publish: a.publish, Health: a.health, Self: a.selfwatch.firing, Reload: a.Reload, Registry: registry, Logger: a.log,
+		Reader: a.store, Publish: a.publish, Takes: func(model string) bool { _, ok := nats.PartitionOf(model); return ok },
+		Health: a.health, Self: a.selfwatch.firing, Reload: a.Reload, Registry: registry, Logger: a.log,
 		WebConfigFile: c.ConfigFile, Listen: c.Listen, AllowedHosts: c.AllowedHosts, Version: a.o.Version, Annotations: a.annotations, MaxBody: 0,
 	})
 	if err != nil {
@@ -302,24 +279,23 @@ func (a *App) Run(ctx context.Context) error {
 	a.announce()
 	run, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	worker := start(run, cancel, "the partition", a.worker.Run)
+	a.halt = cancel
+	work := start(run, cancel, "the partitions", a.leases.Run)
 	watch := start(run, cancel, "the watch over references", a.watchReferences)
 	// The later stages outlive the earlier ones: each is stopped when the one before is done.
 	late := context.WithoutCancel(ctx)
-	forward := start(late, cancel, "the forwarder", a.forwarder.Run)
 	sinks := start(late, cancel, "the sink of the store", a.sink.Run)
 	self := start(late, cancel, "the watch over driftd itself", a.selfwatch.Run)
 	server := start(late, cancel, "HTTP", a.web.Run)
 	<-run.Done()
-	a.state.stopping()
+	a.shutting.Store(true)
 	a.log.Info("stopping")
-	err := worker.wait()
+	err := work.wait()
 	err = errors.Join(err, watch.wait())
 	drain, stop := context.WithTimeout(late, stopTimeout)
 	defer stop()
-	err = errors.Join(err, forward.stop())
 	if a.nc.IsConnected() {
-		if ferr := a.forwarder.Drain(drain); ferr != nil {
+		if ferr := a.drainForwarders(drain); ferr != nil {
 			a.log.Warn("results wait in the state stream for the next start", slog.Any("err", ferr))
 		} else if serr := a.sink.drain(drain); serr != nil {
 			a.log.Warn("results wait in the outbox for the next start", slog.Any("err", serr))
@@ -381,7 +357,7 @@ func (a *App) Reload(ctx context.Context) (err error) {
 	next.Commit, next.Limits.IdleTimeout, next.Log = a.config.Commit, a.config.Limits.IdleTimeout, a.config.Log
 	a.config, a.missing = next, missing
 	warnMissing(a.log, missing)
-	a.worker.SetCounting(want)
+	a.setCounting(want, next.NATS.Layout())
 	a.log.Info("configuration reloaded", slog.String("hash", want.Hash()[:12]))
 	return nil
 }
@@ -410,7 +386,7 @@ func (a *App) watchReferences(ctx context.Context) error {
 		a.mu.Lock()
 		a.missing = missing
 		a.mu.Unlock()
-		a.worker.SetCounting(want)
+		a.setCounting(want, c.NATS.Layout())
 		a.log.Info("a reference was stored: its models are judged from their next pane on")
 	}
 }

@@ -10,14 +10,20 @@ import (
 // a storm of restarts.
 func (a *App) health() web.Health {
 	h := web.Health{Failing: nil, Waiting: nil}
-	snap, seen, stopping := a.state.get()
 	switch {
-	case stopping:
+	case a.shutting.Load():
 		h.Waiting = append(h.Waiting, "stopping")
-	case !seen:
-		h.Waiting = append(h.Waiting, "the partition is being restored")
-	case !snap.Running && snap.Err != nil:
-		h.Waiting = append(h.Waiting, fmt.Sprintf("partition %d does not run: %v", snap.Partition, snap.Err))
+	case !a.leases.Status().Settled:
+		h.Waiting = append(h.Waiting, "the partitions are not shared out yet")
+	}
+	for _, p := range a.looks() {
+		switch {
+		case !p.Owned || a.shutting.Load():
+		case !p.Seen:
+			h.Waiting = append(h.Waiting, fmt.Sprintf("partition %d is being restored", p.Number))
+		case !p.Running && p.Err != nil:
+			h.Waiting = append(h.Waiting, fmt.Sprintf("partition %d does not run: %v", p.Number, p.Err))
+		}
 	}
 	if !a.nc.IsConnected() {
 		h.Waiting = append(h.Waiting, "the broker is away")

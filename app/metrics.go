@@ -1,7 +1,7 @@
 package app
 
 import (
-	"sync"
+	"strconv"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -11,34 +11,6 @@ import (
 	"github.com/driftd/driftd/pipeline"
 	"github.com/driftd/driftd/result"
 )
-
-// state is what the partition's worker said last, for metrics and health.
-type state struct {
-	mu       sync.Mutex
-	snap     pipeline.Snapshot
-	seen     bool
-	shutting bool
-}
-
-func newState() *state { return &state{} } //nolint:exhaustruct // nothing was said yet
-
-func (s *state) observe(snap pipeline.Snapshot) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.snap, s.seen = snap, true
-}
-
-func (s *state) stopping() {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.shutting = true
-}
-
-func (s *state) get() (snap pipeline.Snapshot, seen, stopping bool) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.snap, s.seen, s.shutting
-}
 
 // metrics is what driftd says of itself. The counters of the core are read from the worker's last snapshot, so that they move
 // with the commits: what was not committed never happened.
@@ -51,6 +23,7 @@ type metrics struct {
 	rejected   *prometheus.Desc
 	verdicts   *prometheus.Desc
 	gauges     []gauge
+	parts      []partMetric
 }
 
 // counter is one scalar that only grows while the process lives.
@@ -60,6 +33,14 @@ type counter struct {
 }
 
 type gauge counter
+
+// partMetric is one series for each partition.
+type partMetric struct {
+	desc  *prometheus.Desc
+	kind  prometheus.ValueType
+	owned bool // it says something of the partitions only that this process works on
+	read  func(*look) float64
+}
 
 func desc(name, help string, labels ...string) *prometheus.Desc {
 	return prometheus.NewDesc(name, help, labels, nil)
@@ -121,11 +102,6 @@ func newMetrics(registry prometheus.Registerer, a *App) *metrics {
 				desc("driftd_ingest_lost_messages_total", "Messages that the stream lost before they were folded."),
 				func(_ *App, s *snap) float64 { return float64(s.Stats.Lost) },
 			},
-			{desc("driftd_pipeline_commits_total", "Atomic batches that were committed."), func(_ *App, s *snap) float64 { return float64(s.Commits) }},
-			{
-				desc("driftd_pipeline_reloads_total", "Times the partition's state had to be read again."),
-				func(_ *App, s *snap) float64 { return float64(s.Reloads) },
-			},
 			{
 				desc("driftd_store_documents_total", "Documents that were written to the store."),
 				func(a *App, _ *snap) float64 { return float64(a.sink.written.Load()) },
@@ -144,16 +120,6 @@ func newMetrics(registry prometheus.Registerer, a *App) *metrics {
 			},
 		},
 		gauges: []gauge{
-			{desc("driftd_pipeline_running", "Whether the partition is being folded."), func(_ *App, s *snap) float64 { return truth(s.Running) }},
-			{desc("driftd_pipeline_position", "Sequence of the last committed message."), func(_ *App, s *snap) float64 { return float64(s.Position.Seq) }},
-			{
-				desc("driftd_pipeline_lag_messages", "Messages that are stored and not committed yet, as last seen."),
-				func(_ *App, s *snap) float64 { return float64(max(s.Last, s.Position.Seq) - s.Position.Seq) },
-			},
-			{
-				desc("driftd_pipeline_last_commit_duration_seconds", "How long the last commit took."),
-				func(_ *App, s *snap) float64 { return s.LastCommit.Seconds() },
-			},
 			{
 				desc("driftd_pipeline_quarantined_records", "Records that made driftd panic and were set aside."),
 				func(_ *App, s *snap) float64 { return float64(s.Quarantine) },
@@ -174,7 +140,12 @@ func newMetrics(registry prometheus.Registerer, a *App) *metrics {
 			}},
 			{desc("driftd_window_models", "Models that are counted."), func(_ *App, s *snap) float64 { return float64(len(s.Sources)) }},
 			{desc("driftd_store_up", "Whether the store takes results."), func(a *App, _ *snap) float64 { return truth(!a.sink.down.Load()) }},
+			{
+				desc("driftd_lease_members", "Daemons that share the partitions, this one among them."),
+				func(a *App, _ *snap) float64 { return float64(a.leases.Status().Members) },
+			},
 		},
+		parts: partMetrics(),
 	}
 	build := prometheus.NewGauge(prometheus.GaugeOpts{ //nolint:exhaustruct // the rest stays empty
 		Name: "driftd_build_info", Help: "Constant 1 with driftd's version.", ConstLabels: prometheus.Labels{"version": a.o.Version},
@@ -184,6 +155,46 @@ func newMetrics(registry prometheus.Registerer, a *App) *metrics {
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{})) //nolint:exhaustruct // this process
 	m.reloaded(nil)
 	return m
+}
+
+// partMetrics are the series of each partition.
+func partMetrics() []partMetric {
+	d := func(name, help string) *prometheus.Desc { return desc(name, help, "partition") }
+	const count, value = prometheus.CounterValue, prometheus.GaugeValue
+	return []partMetric{
+		{
+			d("driftd_partition_owner", "Whether this process works on the partition."), value, false,
+			func(l *look) float64 { return truth(l.Owned) },
+		},
+		{
+			d("driftd_lease_lost_total", "Leases of the partition that ended before they were given back."), count, false,
+			func(l *look) float64 { return float64(l.Lost) },
+		},
+		{
+			d("driftd_pipeline_running", "Whether the partition is being folded."), value, false,
+			func(l *look) float64 { return truth(l.Owned && l.Running) },
+		},
+		{
+			d("driftd_pipeline_commits_total", "Atomic batches that were committed."), count, false,
+			func(l *look) float64 { return float64(l.Commits) },
+		},
+		{
+			d("driftd_pipeline_reloads_total", "Times the partition's state had to be read again."), count, false,
+			func(l *look) float64 { return float64(l.Reloads) },
+		},
+		{
+			d("driftd_pipeline_position", "Sequence of the last committed message."), value, true,
+			func(l *look) float64 { return float64(l.Position.Seq) },
+		},
+		{
+			d("driftd_pipeline_lag_messages", "Messages that are stored and not committed yet, as last seen."), value, true,
+			func(l *look) float64 { return float64(max(l.Last, l.Position.Seq) - l.Position.Seq) },
+		},
+		{
+			d("driftd_pipeline_last_commit_duration_seconds", "How long the last commit took."), value, true,
+			func(l *look) float64 { return l.LastCommit.Seconds() },
+		},
+	}
 }
 
 // reloaded notes the outcome of loading a configuration.
@@ -207,11 +218,15 @@ func (m *metrics) Describe(ch chan<- *prometheus.Desc) {
 	for _, g := range m.gauges {
 		ch <- g.desc
 	}
+	for _, p := range m.parts {
+		ch <- p.desc
+	}
 }
 
 // Collect implements prometheus.Collector.
 func (m *metrics) Collect(ch chan<- prometheus.Metric) {
-	snap, _, _ := m.app.state.get()
+	looks := m.app.looks()
+	snap := total(looks)
 	count := func(d *prometheus.Desc, v float64, labels ...string) {
 		ch <- prometheus.MustNewConstMetric(d, prometheus.CounterValue, v, labels...)
 	}
@@ -234,6 +249,26 @@ func (m *metrics) Collect(ch chan<- prometheus.Metric) {
 	for _, g := range m.gauges {
 		ch <- prometheus.MustNewConstMetric(g.desc, prometheus.GaugeValue, g.read(m.app, &snap))
 	}
+	for i := range looks {
+		for _, p := range m.parts {
+			if !p.owned || looks[i].Owned {
+				ch <- prometheus.MustNewConstMetric(p.desc, p.kind, p.read(&looks[i]), strconv.Itoa(looks[i].Number))
+			}
+		}
+	}
+}
+
+// total adds up what the partitions say: counters of all that this process ever worked on, the rest of those that it works on now.
+func total(looks []look) pipeline.Snapshot {
+	var sum pipeline.Snapshot
+	for i := range looks {
+		sum.Stats = pipeline.AddStats(sum.Stats, looks[i].Stats)
+		if looks[i].Owned {
+			sum.Sources = append(sum.Sources, looks[i].Sources...)
+			sum.Quarantine += looks[i].Quarantine
+		}
+	}
+	return sum
 }
 
 func truth(b bool) float64 {

@@ -197,14 +197,18 @@ func (w *selfwatch) Collect(ch chan<- prometheus.Metric) {
 	}
 }
 
-// snapshots returns what the workers of the partitions said last.
+// snapshots returns what the workers said last of the partitions that this process works on, or could not work on.
 func (a *App) snapshots() []pipeline.Snapshot {
-	snap, seen, _ := a.state.get()
-	if !seen {
-		return nil
+	var out []pipeline.Snapshot
+	for _, l := range a.looks() {
+		if l.Seen && (l.Owned || l.Err != nil) {
+			out = append(out, l.Snapshot)
+		}
 	}
-	return []pipeline.Snapshot{snap}
+	return out
 }
 
 // forwarderStats returns the totals of a partition's forwarder.
-func (a *App) forwarderStats(int) *journal.ForwarderStats { return a.forwarder.Stats() }
+func (a *App) forwarderStats(partition int) *journal.ForwarderStats {
+	return a.partitions[partition].forwarder.Stats()
+}

@@ -22,6 +22,7 @@ const sinkBatch = 500
 // delivers them again, and a repetition is a no-op.
 type sink struct {
 	js    jetstream.JetStream
+	name  string // of its consumer
 	store *store.Store
 	log   *slog.Logger
 
@@ -32,8 +33,8 @@ type sink struct {
 	gone   atomic.Uint64               // documents that expired unread under earlier readers
 }
 
-func newSink(js jetstream.JetStream, s *store.Store, log *slog.Logger) *sink {
-	return &sink{js: js, store: s, log: log} //nolint:exhaustruct // counters begin at zero
+func newSink(js jetstream.JetStream, name string, s *store.Store, log *slog.Logger) *sink {
+	return &sink{js: js, name: name, store: s, log: log} //nolint:exhaustruct // counters begin at zero
 }
 
 // Run consumes the outbox until ctx ends.
@@ -60,7 +61,7 @@ func (s *sink) consume(ctx context.Context) error {
 	outbox := s.outbox.Load()
 	if outbox == nil {
 		var err error
-		if outbox, err = ingest.Outbox(ctx, s.js, "driftd-store"); err != nil {
+		if outbox, err = ingest.Outbox(ctx, s.js, s.name); err != nil {
 			return fmt.Errorf("opening the outbox: %w", err)
 		}
 		s.outbox.Store(outbox)
@@ -141,7 +142,7 @@ func (s *sink) behind(ctx context.Context) (share float64, n uint64, err error) 
 
 // drain waits until everything in the outbox is stored.
 func (s *sink) drain(ctx context.Context) error {
-	outbox, err := ingest.Outbox(ctx, s.js, "driftd-store")
+	outbox, err := ingest.Outbox(ctx, s.js, s.name)
 	if err != nil {
 		return err
 	}

@@ -157,7 +157,7 @@ func (e *exam) deadLetters(ctx context.Context, partition int) {
 	}
 }
 
-// storeConsumer is the durable consumer of the embedded store.
+// storeConsumer is how the names of the durable consumers of embedded stores begin: each daemon of an external broker has its own.
 const storeConsumer = "driftd-store"
 
 // outbox looks at whether results reach the store before they expire.
@@ -168,27 +168,46 @@ func (e *exam) outbox(ctx context.Context) {
 	}
 	actx, cancel := context.WithTimeout(ctx, questionTimeout)
 	defer cancel()
-	cons, err := e.js.Consumer(actx, s.Name, storeConsumer)
-	if errors.Is(err, jetstream.ErrConsumerNotFound) {
-		e.add("store's reader", Advice, "start `driftd run`", "no store reads the outbox; %d documents wait", s.Info.State.Msgs)
-		return
-	}
+	stream, err := e.js.Stream(actx, s.Name)
 	if err != nil {
 		e.add("store's reader", Unknown, "", "%v", err)
 		return
 	}
-	info := cons.CachedInfo()
+	var readers []*jetstream.ConsumerInfo
+	list := stream.ListConsumers(actx)
+	for info := range list.Info() {
+		if info.Name == storeConsumer || strings.HasPrefix(info.Name, storeConsumer+"-") {
+			readers = append(readers, info)
+		}
+	}
+	switch {
+	case list.Err() != nil:
+		e.add("store's reader", Unknown, "", "%v", list.Err())
+	case len(readers) == 0:
+		e.add("store's reader", Advice, "start `driftd run`", "no store reads the outbox; %d documents wait", s.Info.State.Msgs)
+	}
+	for _, info := range readers {
+		name := "store's reader"
+		if len(readers) > 1 {
+			name += strings.TrimPrefix(info.Name, storeConsumer)
+		}
+		e.reader(ctx, name, s, info)
+	}
+}
+
+// reader looks at how far a store has read the outbox.
+func (e *exam) reader(ctx context.Context, name string, s *journal.StreamSurvey, info *jetstream.ConsumerInfo) {
 	// What the consumer says is pending follows the stream at a distance; its floor of acknowledgements does not.
 	next := info.AckFloor.Stream + 1
 	waiting := min(s.Info.State.Msgs, s.Info.State.LastSeq-min(s.Info.State.LastSeq, info.AckFloor.Stream))
 	// What was acknowledged and then removed by retention is not missing.
 	if first := s.Info.State.FirstSeq; waiting > 0 && first > next && info.Delivered.Stream < first {
-		e.add("store's reader", Broken, "give the outbox more room (nats.outbox), and find out why the store was down",
+		e.add(name, Broken, "give the outbox more room (nats.outbox), and find out why the store was down",
 			"%d documents expired in the outbox before the store took them", first-max(next, info.Delivered.Stream+1))
 		return
 	}
 	if waiting == 0 {
-		e.add("store's reader", OK, "", "every document is stored")
+		e.add(name, OK, "", "every document is stored")
 		return
 	}
 	status, remedy := OK, ""
@@ -200,7 +219,7 @@ func (e *exam) outbox(ctx context.Context) {
 			status, remedy = Advice, "mend the store: what waits longer expires"
 		}
 	}
-	e.add("store's reader", status, remedy, "%s", text)
+	e.add(name, status, remedy, "%s", text)
 }
 
 // references reads every reference that is in use.

@@ -278,10 +278,14 @@ func (d *daemon) metrics() map[string]float64 {
 	return out
 }
 
-// metric returns one series, which must be there.
+// metric returns one series, which must be there: of partition 0 where it has one for each.
 func (d *daemon) metric(series string) float64 {
 	d.tb.Helper()
-	x, ok := d.metrics()[series]
+	all := d.metrics()
+	x, ok := all[series]
+	if !ok {
+		x, ok = all[series+`{partition="0"}`]
+	}
 	if !ok {
 		d.tb.Fatalf("/metrics has no series %s", series)
 	}
@@ -314,12 +318,17 @@ func (d *daemon) settled(js jetstream.JetStream) {
 		if err != nil {
 			return false
 		}
-		sink, err := outbox.Consumer(d.tb.Context(), "driftd-store")
-		if err != nil {
-			return false
+		readers := 0
+		for c := range outbox.ListConsumers(d.tb.Context()).Info() {
+			if !strings.HasPrefix(c.Name, "driftd-store") {
+				continue
+			}
+			readers++ // its NumPending lags behind the stream
+			if c.NumAckPending > 0 || c.AckFloor.Stream != outbox.CachedInfo().State.LastSeq {
+				return false
+			}
 		}
-		c := sink.CachedInfo() // its NumPending lags behind the stream
-		return c.NumAckPending == 0 && c.AckFloor.Stream == outbox.CachedInfo().State.LastSeq
+		return readers > 0
 	})
 }
 

@@ -45,8 +45,8 @@ func configMessage(c fold.Counting) ([]byte, error) {
 	return m.Encode(), nil
 }
 
-// addStats adds the counters of two sessions.
-func addStats(a, b fold.Stats) fold.Stats {
+// AddStats adds the counters of two sessions or partitions.
+func AddStats(a, b fold.Stats) fold.Stats {
 	sum := b
 	for i, f := range sum.Counters() {
 		*f += *a.Counters()[i]

@@ -253,8 +253,7 @@ func (w *Worker) session(ctx context.Context, backoff *backoff) error {
 			w.o.Logger.WarnContext(ctx, "the last commit failed: the next start folds again what it held", slog.Any("err", err))
 		}
 	}
-	base := s.part.Stats()
-	w.base = addStats(w.base, base)
+	w.base = w.snap.Stats // what was not committed is counted by the next session
 	return err
 }
 
@@ -443,7 +442,7 @@ func (s *session) commit(ctx context.Context) error {
 	s.snap.Fruitless = 0
 	s.snap.LastCommit = time.Since(begin)
 	s.snap.Position, s.snap.Sources = s.part.Position(), s.part.Sources()
-	s.snap.Stats, s.snap.Quarantine = addStats(s.base, s.part.Stats()), len(s.quarantine)
+	s.snap.Stats, s.snap.Quarantine = AddStats(s.base, s.part.Stats()), len(s.quarantine)
 	s.observe()
 	return nil
 }

@@ -168,6 +168,9 @@ func (s *Server) decode(body []byte, subject string) ([]message, int, error) {
 		if reject == nil {
 			model, reject = event.ResolveModel(subject, ev)
 		}
+		if reject == nil && s.o.Takes != nil && !s.o.Takes(string(model)) {
+			reject = &event.RejectError{Reason: event.RejectUnknownModel, Offset: 0, Detail: "the model is in none of nats.partitions", Model: model}
+		}
 		if reject != nil {
 			refused++
 			s.metrics.refused.WithLabelValues(reject.Reason.String()).Inc()

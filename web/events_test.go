@@ -149,3 +149,17 @@ func TestBrokerAwayIs503(t *testing.T) {
 		t.Errorf("without a broker: %d %s", r.status, r.body)
 	}
 }
+
+// A model that no partition takes refuses the whole request, so that its sender learns of it.
+func TestEventsOfUnknownModel(t *testing.T) {
+	b := &broker{}
+	s := start(t, web.Options{Publish: b.publish, Takes: func(model string) bool { return model == "churn" }})
+	body := `[{"model":"churn","ts":1},{"model":"fraud","ts":1}]`
+	r := do(t, http.DefaultClient, http.MethodPost, "http://"+s.Addr()+"/api/v1/events", body, jsonHeader())
+	if r.status != http.StatusBadRequest || !strings.Contains(r.body, `"reason":"unknown_model"`) || !strings.Contains(r.body, `"index":1`) {
+		t.Errorf("status %d: %s", r.status, r.body)
+	}
+	if len(b.messages) != 0 {
+		t.Errorf("refused, but published: %q", b.messages)
+	}
+}

@@ -67,6 +67,8 @@ type Options struct {
 	// Publish sends one message to the broker and returns nil only when JetStream has stored it. Nil: POST /api/v1/events
 	// answers 503.
 	Publish func(ctx context.Context, subject string, data []byte) error
+	// Takes says whether some stream takes the messages of a model; nil: every model's.
+	Takes func(model string) bool
 	// Health reports the process's state; nil is always healthy and ready.
 	Health func() Health
 	// Self returns the alerts about driftd itself that fire now; nil: none ever does.

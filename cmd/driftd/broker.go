@@ -13,7 +13,6 @@ import (
 
 	"github.com/driftd/driftd/broker"
 	"github.com/driftd/driftd/config"
-	"github.com/driftd/driftd/journal"
 )
 
 const (
@@ -40,28 +39,13 @@ func targetFlags(fs *flag.FlagSet) *target {
 
 // link is a connection to a broker that driftd can use.
 type link struct {
-	nc  *nats.Conn
-	js  jetstream.JetStream
-	cfg *config.Config // of --config, or the defaults
+	nc         *nats.Conn
+	js         jetstream.JetStream
+	cfg        *config.Config // of --config, or the defaults
+	configured bool           // by --config
 }
 
 func (l *link) close() { l.nc.Close() }
-
-// partition is the one partition that this version reads.
-const partition = 0
-
-// inputStream returns the name of the stream that the daemon reads.
-func (l *link) inputStream() string { return l.layout().Partitions[0].InputName() }
-
-// layout returns the streams that the configuration asks for. Limits are the daemon's to choose: what it did not create
-// yet gets its defaults here.
-func (l *link) layout() journal.Layout {
-	p := journal.Partition{Number: partition}
-	if name := l.cfg.NATS.Stream; name != journal.InputStream(partition) {
-		p.Stream = name
-	}
-	return journal.Layout{Partitions: []journal.Partition{p}, Replicas: 0}
-}
 
 // connect finds the broker, connects to it, and refuses one that is too old.
 func (t *target) connect(ctx context.Context) (*link, error) {
@@ -92,7 +76,7 @@ func (t *target) connect(ctx context.Context) (*link, error) {
 		nc.Close()
 		return nil, fmt.Errorf("opening JetStream: %w", err)
 	}
-	return &link{nc: nc, js: js, cfg: cfg}, nil
+	return &link{nc: nc, js: js, cfg: cfg, configured: t.config != ""}, nil
 }
 
 // found is how to connect, and which of the three ways said so.

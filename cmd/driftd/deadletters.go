@@ -2,12 +2,14 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
 	"flag"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"text/tabwriter"
@@ -82,13 +84,30 @@ func brokerExits(done string) []exit {
 	return []exit{{exitDone, done}, {exitFailed, "the broker cannot be reached or refused"}, {exitUsage, "wrong usage, or no broker is known"}}
 }
 
-// listDeadLetters returns the newest dead letters; none where no daemon has committed yet.
+// listDeadLetters returns the newest dead letters of all partitions, oldest first; none where no daemon has committed yet.
 func listDeadLetters(ctx context.Context, l *link, limit int) ([]deadLetter, error) {
-	letters, err := journal.ListDeadLetters(ctx, l.js, partition, limit)
+	partitions, err := l.partitions(ctx)
+	if err == nil && len(partitions) == 0 {
+		err = jetstream.ErrStreamNotFound
+	}
+	var all []deadLetter
+	for _, p := range partitions {
+		letters, lerr := journal.ListDeadLetters(ctx, l.js, p, limit)
+		if err = lerr; err != nil {
+			break
+		}
+		all = append(all, letters...)
+	}
 	if errors.Is(err, jetstream.ErrStreamNotFound) {
 		return nil, fmt.Errorf("this broker has no state of driftd: has `driftd run` ever used it? (%w)", err)
 	}
-	return letters, err
+	if len(partitions) > 1 {
+		slices.SortStableFunc(all, func(a, b deadLetter) int { return cmp.Compare(a.Time, b.Time) })
+	}
+	if limit > 0 && len(all) > limit {
+		all = all[len(all)-limit:]
+	}
+	return all, err
 }
 
 func writeDeadLetters(con *console, letters []deadLetter, asJSON bool) error {
@@ -105,9 +124,16 @@ func writeDeadLetters(con *console, letters []deadLetter, asJSON bool) error {
 		return err
 	}
 	w := tabwriter.NewWriter(con.stdout, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(w, "SEQ.INDEX\tTIME\tMODEL\tREASON\tBYTES\tDETAIL")
+	several := slices.ContainsFunc(letters, func(d deadLetter) bool { return d.Stream != letters[0].Stream })
+	column := func(text string) string {
+		if several {
+			return text + "\t"
+		}
+		return ""
+	}
+	fmt.Fprintln(w, column("STREAM")+"SEQ.INDEX\tTIME\tMODEL\tREASON\tBYTES\tDETAIL")
 	for _, d := range letters {
-		fmt.Fprintf(w, "%d.%d\t%s\t%s\t%s\t%d\t%s\n", d.Seq, d.Index, instant(d.Time), orDash(d.Model), d.Reason, d.Size, plainText(d.Detail))
+		fmt.Fprintf(w, "%s%d.%d\t%s\t%s\t%s\t%d\t%s\n", column(d.Stream), d.Seq, d.Index, instant(d.Time), orDash(d.Model), d.Reason, d.Size, plainText(d.Detail))
 	}
 	return w.Flush()
 }
@@ -116,7 +142,7 @@ func deadLettersShowCommand() command {
 	return command{
 		name:  "driftd dead-letters show",
 		short: "print one refused record, and why it was refused",
-		args:  "SEQ[.INDEX] [--raw] [flags]",
+		args:  "SEQ[.INDEX] [--stream NAME] [--raw] [flags]",
 		about: `Fetches the message SEQ from the input stream and prints its refused record INDEX with the reason. Without INDEX, all refused
 records of the message are printed. The record's hash is compared with that of the moment at which it was refused.
 
@@ -132,6 +158,7 @@ records of the message are printed. The record's hash is compared with that of t
 		},
 		setup: func(fs *flag.FlagSet) action {
 			where := targetFlags(fs)
+			stream := fs.String("stream", "", "`NAME`: the input stream, where several partitions have a dead letter of this number")
 			raw := fs.Bool("raw", false, "print the record's bytes and nothing else")
 			return func(ctx context.Context, con *console, args []string) error {
 				p, err := parsePointer(args)
@@ -143,7 +170,7 @@ records of the message are printed. The record's hash is compared with that of t
 					return err
 				}
 				defer l.close()
-				return showDeadLetters(ctx, con, l, p, *raw)
+				return showDeadLetters(ctx, con, l, p, *stream, *raw)
 			}
 		},
 	}
@@ -179,19 +206,22 @@ func parsePointer(args []string) (pointer, error) {
 	return p, nil
 }
 
-func showDeadLetters(ctx context.Context, con *console, l *link, p pointer, raw bool) error {
+func showDeadLetters(ctx context.Context, con *console, l *link, p pointer, stream string, raw bool) error {
 	all, err := listDeadLetters(ctx, l, 0)
 	if err != nil {
 		return err
 	}
 	var chosen []deadLetter
 	for _, d := range all {
-		if d.Seq == p.seq && (p.index < 0 || d.Index == p.index) {
+		if d.Seq == p.seq && (stream == "" || d.Stream == stream) && (p.index < 0 || d.Index == p.index) {
 			chosen = append(chosen, d)
 		}
 	}
 	if len(chosen) == 0 {
 		return fmt.Errorf("there is no dead letter %s: `driftd dead-letters list --limit 0` shows all that are kept", p)
+	}
+	if i := slices.IndexFunc(chosen, func(d deadLetter) bool { return d.Stream != chosen[0].Stream }); i > 0 && stream == "" {
+		return usageError("streams %s and %s both have a dead letter %s: name one with --stream", chosen[0].Stream, chosen[i].Stream, p)
 	}
 	if raw && len(chosen) > 1 {
 		return usageError("message %d has %d refused records: name one, such as %d.%d", p.seq, len(chosen), p.seq, chosen[0].Index)

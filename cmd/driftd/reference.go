@@ -195,7 +195,11 @@ func activate(ctx context.Context, con *console, l *link, model string, meta jou
 		return fmt.Errorf("reference %q was made for model %q, not %q: create one from the rows of %s", meta.Name, meta.Model, model, model)
 	}
 	c := event.Control{Kind: event.ControlActivation, Model: model, Reference: meta.Fingerprint, Name: meta.Name}
-	subject := journal.ControlSubject(partition)
+	where, err := l.homeOf(ctx, model)
+	if err != nil {
+		return err
+	}
+	subject := where.control()
 	ack, err := l.js.Publish(ctx, subject, c.Encode())
 	if errors.Is(err, jetstream.ErrNoStreamResponse) {
 		return fmt.Errorf("no stream of this broker takes %s: start `driftd run` once, which creates its streams", subject)
@@ -203,9 +207,9 @@ func activate(ctx context.Context, con *console, l *link, model string, meta jou
 	if err != nil {
 		return fmt.Errorf("publishing the activation: %w", err)
 	}
-	if want := l.inputStream(); ack.Stream != want {
+	if ack.Stream != where.stream {
 		return fmt.Errorf("the activation was stored in stream %s, which is not the %s that the daemon reads: give its --config",
-			ack.Stream, want)
+			ack.Stream, where.stream)
 	}
 	_, err = fmt.Fprintf(con.stdout, "activated %s for model %s from its next pane on (message %d of stream %s)\n",
 		meta.Name, model, ack.Sequence, ack.Stream)
@@ -281,23 +285,45 @@ func referenceUsers(ctx context.Context, l *link, meta journal.ReferenceMeta) ([
 			users = append(users, "the configuration names it for model "+model)
 		}
 	}
-	s, err := l.js.Stream(ctx, l.inputStream())
-	if errors.Is(err, jetstream.ErrStreamNotFound) {
-		return users, nil
-	}
+	partitions, err := l.partitions(ctx)
 	if err != nil {
 		return users, err
 	}
-	for seq := uint64(1); ; {
-		m, err := s.GetMsg(ctx, seq, jetstream.WithGetMsgSubject(journal.ControlSubject(partition)))
-		if errors.Is(err, jetstream.ErrMsgNotFound) {
-			return users, nil
-		}
+	for _, p := range partitions {
+		user, err := streamUser(ctx, l, p, meta)
 		if err != nil {
 			return users, err
 		}
+		if user != "" {
+			users = append(users, user)
+		}
+	}
+	return users, nil
+}
+
+// streamUser says which control message of a partition's stream names a reference; empty: none.
+func streamUser(ctx context.Context, l *link, p int, meta journal.ReferenceMeta) (string, error) {
+	name := journal.InputStream(p)
+	if all := l.layout().Partitions; p < len(all) {
+		name = all[p].InputName()
+	}
+	s, err := l.js.Stream(ctx, name)
+	if errors.Is(err, jetstream.ErrStreamNotFound) {
+		return "", nil
+	}
+	if err != nil {
+		return "", err
+	}
+	for seq := uint64(1); ; {
+		m, err := s.GetMsg(ctx, seq, jetstream.WithGetMsgSubject(journal.ControlSubject(p)))
+		if errors.Is(err, jetstream.ErrMsgNotFound) {
+			return "", nil
+		}
+		if err != nil {
+			return "", err
+		}
 		if bytes.Contains(m.Data, []byte(meta.Fingerprint)) {
-			return append(users, fmt.Sprintf("message %d of stream %s binds it to a model", m.Sequence, l.inputStream())), nil
+			return fmt.Sprintf("message %d of stream %s binds it to a model", m.Sequence, name), nil
 		}
 		seq = m.Sequence + 1
 	}

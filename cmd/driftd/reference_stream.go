@@ -20,7 +20,11 @@ import (
 // have cut into is an error, unless --partial accepts it.
 func (c *create) buildFromStream(ctx context.Context, con *console, l *link) (*reference.Reference, reference.Stats, error) {
 	var none reference.Stats
-	name := l.inputStream()
+	where, err := l.homeOf(ctx, c.model)
+	if err != nil {
+		return nil, none, err
+	}
+	name := where.stream
 	s, err := l.js.Stream(ctx, name)
 	if errors.Is(err, jetstream.ErrStreamNotFound) {
 		return nil, none, fmt.Errorf("there is no stream %s on this broker: give the --config of the daemon that reads another one", name)
@@ -34,7 +38,7 @@ func (c *create) buildFromStream(ctx context.Context, con *console, l *link) (*r
 	b := reference.NewBuilder(o)
 	rows := fold.NewRows(l.cfg.Counting(), [2]uint64{})
 	if state.Msgs > 0 {
-		if err := c.readStream(ctx, con, l, state, rows, b); err != nil {
+		if err := c.readStream(ctx, con, l, s.CachedInfo(), rows, b); err != nil {
 			return nil, b.Stats(), err
 		}
 	}
@@ -48,9 +52,9 @@ func (c *create) buildFromStream(ctx context.Context, con *console, l *link) (*r
 }
 
 func (c *create) readStream(
-	ctx context.Context, con *console, l *link, state jetstream.StreamState, rows *fold.Rows, b *reference.Builder,
+	ctx context.Context, con *console, l *link, info *jetstream.StreamInfo, rows *fold.Rows, b *reference.Builder,
 ) error {
-	stream := l.inputStream()
+	stream, state := info.Config.Name, info.State
 	if state.FirstSeq > 1 {
 		removed := fmt.Errorf("messages 1 to %d of stream %s are gone (retention)", state.FirstSeq-1, stream)
 		if err := c.lacking(con, removed, state.FirstTime.UnixMilli(), rows.FutureTolerance()); err != nil {
@@ -116,8 +120,12 @@ const takeUp = 5 * time.Second
 func awaitDaemon(ctx context.Context, con *console, l *link, meta journal.ReferenceMeta) error {
 	wait, cancel := context.WithTimeout(ctx, takeUp)
 	defer cancel()
-	c, err := l.js.OrderedConsumer(wait, l.inputStream(), jetstream.OrderedConsumerConfig{ //nolint:exhaustruct // the defaults are meant
-		FilterSubjects: []string{journal.ControlSubject(partition)}, DeliverPolicy: jetstream.DeliverAllPolicy,
+	where, err := l.homeOf(wait, meta.Model)
+	if err != nil {
+		return err
+	}
+	c, err := l.js.OrderedConsumer(wait, where.stream, jetstream.OrderedConsumerConfig{ //nolint:exhaustruct // the defaults are meant
+		FilterSubjects: []string{where.control()}, DeliverPolicy: jetstream.DeliverAllPolicy,
 	})
 	if errors.Is(err, jetstream.ErrStreamNotFound) {
 		return nil

@@ -58,6 +58,7 @@ type replay struct {
 	strict   bool
 
 	con     *console
+	link    *link
 	out     *ingest.Publisher
 	limit   int   // bytes of the largest record that the broker takes
 	future  int64 // event times beyond this move no watermark
@@ -67,6 +68,7 @@ type replay struct {
 
 	events, labels uint64
 	models         map[string]int64 // newest event time by model, in Unix milliseconds
+	homes          map[string]home  // of the models so far
 	bad            badLines
 	doomed         tally  // records that were sent though driftd will refuse them, by reason
 	spans          []span // of the files so far
@@ -203,28 +205,37 @@ func (r *replay) prepare(ctx context.Context, con *console, files []string) (*li
 	if err != nil {
 		return nil, err
 	}
-	name, err := l.js.StreamNameBySubject(ctx, journal.ControlSubject(partition))
-	switch {
-	case errors.Is(err, jetstream.ErrStreamNotFound) && r.noMarker:
-	case errors.Is(err, jetstream.ErrStreamNotFound):
+	if err := r.checkStreams(ctx, l); err != nil {
 		l.close()
-		return nil, fmt.Errorf("no stream of this broker takes %s: start `driftd run` once, which creates its streams; "+
-			"a stream of your own needs this subject too, or give --no-marker", journal.ControlSubject(partition))
-	case err != nil:
-		l.close()
-		return nil, fmt.Errorf("looking for the input stream: %w", err)
-	case r.target.config != "" && name != l.inputStream():
-		l.close()
-		return nil, fmt.Errorf("%s is taken by stream %s, but the configuration reads %s",
-			journal.ControlSubject(partition), name, l.inputStream())
+		return nil, err
 	}
 	limits := &l.cfg.Limits
 	r.con, r.limit = con, int(l.nc.MaxPayload())
 	r.decoder = event.NewDecoder(event.Limits{MaxRecord: int(limits.MaxRecord), MaxFields: limits.MaxFeatures})
 	r.future = time.Now().Add(limits.FutureTolerance.Std()).UnixMilli()
-	r.models = map[string]int64{}
+	r.models, r.homes = map[string]int64{}, map[string]home{}
+	r.link = l
 	r.out = ingest.NewPublisher(l.js)
 	return l, nil
+}
+
+// checkStreams says what is wrong with the streams before anything is published. Without --config, only the first partition is known.
+func (r *replay) checkStreams(ctx context.Context, l *link) error {
+	for _, p := range l.layout().Partitions {
+		subject := journal.ControlSubject(p.Number)
+		name, err := l.js.StreamNameBySubject(ctx, subject)
+		switch {
+		case errors.Is(err, jetstream.ErrStreamNotFound) && r.noMarker:
+		case errors.Is(err, jetstream.ErrStreamNotFound):
+			return fmt.Errorf("no stream of this broker takes %s: start `driftd run` once, which creates its streams; "+
+				"a stream of your own needs this subject too, or give --no-marker", subject)
+		case err != nil:
+			return fmt.Errorf("looking for the input stream: %w", err)
+		case l.configured && name != p.InputName():
+			return fmt.Errorf("%s is taken by stream %s, but the configuration reads %s", subject, name, p.InputName())
+		}
+	}
+	return nil
 }
 
 func (r *replay) files(ctx context.Context, names []string) error {
@@ -286,6 +297,9 @@ func (r *replay) records(ctx context.Context, f *logFile, line []byte) error {
 			}
 			continue
 		}
+		if err := r.settle(ctx, to.model); err != nil {
+			return err
+		}
 		if err := r.pace.wait(ctx, to, r.flush); err != nil {
 			return err
 		}
@@ -295,6 +309,16 @@ func (r *replay) records(ctx context.Context, f *logFile, line []byte) error {
 		r.account(to)
 	}
 	return nil
+}
+
+// settle finds out where the markers of a model go, before its first record does.
+func (r *replay) settle(ctx context.Context, model string) error {
+	if _, ok := r.homes[model]; ok {
+		return nil
+	}
+	where, err := r.link.homeOf(ctx, model)
+	r.homes[model] = where
+	return err
 }
 
 // route is where a record goes.
@@ -370,7 +394,7 @@ func (r *replay) mark(ctx context.Context) error {
 	}
 	for _, model := range sortedKeys(r.models) {
 		c := event.Control{Kind: event.ControlMarker, Watermark: r.models[model], Source: model, End: true}
-		if err := r.send(ctx, journal.ControlSubject(partition), c.Encode(), markerLine); err != nil {
+		if err := r.send(ctx, r.homes[model].control(), c.Encode(), markerLine); err != nil {
 			return err
 		}
 	}

@@ -91,7 +91,7 @@ func TestReplayRealLog(t *testing.T) {
 		t.Errorf("summary %q", stdout.String())
 	}
 	err = withJetStream(address, func(ctx context.Context, _ *nats.Conn, js jetstream.JetStream) error {
-		c, err := js.OrderedConsumer(ctx, journal.InputStream(partition), jetstream.OrderedConsumerConfig{})
+		c, err := js.OrderedConsumer(ctx, journal.InputStream(0), jetstream.OrderedConsumerConfig{})
 		if err != nil {
 			return err
 		}

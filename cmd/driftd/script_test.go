@@ -137,7 +137,7 @@ func cmdMessages(ts *testscript.TestScript, neg bool, args []string) {
 }
 
 func writeMessages(ctx context.Context, js jetstream.JetStream, w io.Writer) error {
-	s, err := js.Stream(ctx, journal.InputStream(partition))
+	s, err := js.Stream(ctx, journal.InputStream(0))
 	if err != nil {
 		return err
 	}
@@ -166,7 +166,7 @@ func cmdRetain(ts *testscript.TestScript, neg bool, args []string) {
 	seq, err := strconv.ParseUint(args[0], 10, 64)
 	ts.Check(err)
 	ts.Check(withJetStream(ts.Getenv("URL"), func(ctx context.Context, _ *nats.Conn, js jetstream.JetStream) error {
-		s, err := js.Stream(ctx, journal.InputStream(partition))
+		s, err := js.Stream(ctx, journal.InputStream(0))
 		if err != nil {
 			return err
 		}
@@ -187,14 +187,14 @@ func cmdRefuse(ts *testscript.TestScript, neg bool, args []string) {
 		ts.Fatalf("usage: refuse SEQ INDEX REASON DETAIL BYTES")
 	}
 	d := deadLetter{
-		Stream: journal.InputStream(partition), Subject: "ml.events.churn", Model: "churn", Reason: args[2], Detail: args[3],
+		Stream: journal.InputStream(0), Subject: "ml.events.churn", Model: "churn", Reason: args[2], Detail: args[3],
 		Size: len(args[4]), SHA256: hash(args[4]), Time: 1_795_341_600_123, // 2026-11-22T10:00:00.123Z
 	}
 	if n, err := fmt.Sscan(args[0]+" "+args[1], &d.Seq, &d.Index); n != 2 {
 		ts.Fatalf("reading SEQ and INDEX: %v", err)
 	}
 	ts.Check(withJetStream(ts.Getenv("URL"), func(ctx context.Context, nc *nats.Conn, js jetstream.JetStream) error {
-		j, err := journal.Open(ctx, js, nc, partition, journal.Options{})
+		j, err := journal.Open(ctx, js, nc, 0, journal.Options{})
 		if err != nil {
 			return err
 		}

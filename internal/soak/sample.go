@@ -70,8 +70,8 @@ func (d *daemon) sampleMetrics(ctx context.Context, s *sample) error {
 		return err
 	}
 	for name, into := range map[string]*float64{
-		"go_goroutines": &s.goroutines, "go_memstats_heap_inuse_bytes": &s.heap, "driftd_pipeline_lag_messages": &s.lag,
-		"driftd_window_panes": &s.panes, "driftd_pipeline_last_commit_duration_seconds": &s.commit,
+		"go_goroutines": &s.goroutines, "go_memstats_heap_inuse_bytes": &s.heap, `driftd_pipeline_lag_messages{partition="0"}`: &s.lag,
+		"driftd_window_panes": &s.panes, `driftd_pipeline_last_commit_duration_seconds{partition="0"}`: &s.commit,
 	} {
 		v, ok := m[name]
 		if !ok {
