@@ -135,6 +135,10 @@ func (w *selfwatch) look(now time.Time) conditions {
 		backlog, forwarded := stats.Backlog.Load(), stats.Forwarded.Load()
 		c.add(w.stuck(s.Partition, backlog, forwarded, now), selfalert.ForwardingStopped, part, "%d documents wait", backlog)
 	}
+	for _, l := range a.looks() {
+		part := fmt.Sprintf("partition %d", l.Number)
+		c.add(w.grew(part+" leases", l.Lost), selfalert.LeaseLost, part, "%d since the start", l.Lost)
+	}
 	down, lost := a.sink.down.Load(), a.sink.expired()
 	c.add(down, selfalert.SinkDown, "store", "the last write failed")
 	c.add(w.grew("store expired", lost), selfalert.OutboxExpired, "store", "%d documents since the start", lost)

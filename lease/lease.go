@@ -189,7 +189,7 @@ func (k *Keeper) solo(ctx context.Context) {
 				if err == nil || ctx.Err() != nil {
 					return
 				}
-				k.o.Logger.Error("the partition cannot be worked on and is left alone for a while", slog.Int("partition", p), slog.Any("err", err))
+				k.o.Logger.Error("the partition cannot be worked on here and is left alone for a while", slog.Int("partition", p), slog.Any("err", err))
 				select {
 				case <-ctx.Done():
 				case <-time.After(soloDown):

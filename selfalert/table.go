@@ -17,6 +17,7 @@ const (
 	BrokerAway        Name = "broker_away"
 	ForwardingStopped Name = "forwarding_stopped"
 	Lag               Name = "lag"
+	LeaseLost         Name = "lease_lost"
 	MessagesLost      Name = "messages_lost"
 	NoProgress        Name = "no_progress"
 	OutboxExpired     Name = "outbox_expired"
@@ -62,6 +63,10 @@ func Rules() []Rule {
 		{
 			Lag, Warning, 5 * time.Minute, 0, "driftd is behind by more than 10,000 messages for five minutes: results come late",
 			"give it more processor time, or share the models among several partitions; watch that the input stream keeps what is unread",
+		},
+		{
+			LeaseLost, Warning, 0, 10 * time.Minute, "the lease of a partition ended before it was given back: another daemon may work on it now",
+			"once is a broker that was away; often, raise nats.lease_ttl, and look whether two daemons run on copies of one data directory",
 		},
 		{
 			MessagesLost, Critical, 0, time.Hour, "acknowledged messages are gone from the input stream before they were counted: windows are incomplete",
