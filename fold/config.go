@@ -37,8 +37,9 @@ const (
 
 // ModelConfig is how one model is counted and judged.
 type ModelConfig struct {
-	Reference     string                   `json:"reference"`      // fingerprint; empty: none
-	ReferenceName string                   `json:"reference_name"` // for people
+	Reference     string                   `json:"reference"`         // fingerprint; empty: none
+	ReferenceName string                   `json:"reference_name"`    // for people
+	Rolling       *Rolling                 `json:"rolling,omitempty"` // instead of Reference
 	Timing        window.Timing            `json:"timing"`
 	Detectors     detectors.Config         `json:"detectors"`
 	Rules         []alerting.Rule          `json:"rules"`                 // null in a model: those of Defaults
@@ -75,6 +76,14 @@ func (c Counting) Validate() error {
 	check := func(name string, m ModelConfig) error {
 		if err := m.Timing.Validate(); err != nil {
 			return fmt.Errorf("model %q: %w", name, err)
+		}
+		if m.Rolling != nil {
+			if err := m.Rolling.Validate(m.Timing); err != nil {
+				return fmt.Errorf("model %q: %w", name, err)
+			}
+			if m.Reference != "" {
+				return fmt.Errorf("model %q has a reference and a rolling one", name)
+			}
 		}
 		for i := range m.Rules {
 			if err := m.Rules[i].Validate(); err != nil {

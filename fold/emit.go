@@ -32,16 +32,16 @@ type view struct {
 // a window may be: emit returns false when the commit is full, and goes on behind what it wrote when it is called again.
 func (p *Partition) emit(s *source, w *window.Status, out *Output) bool {
 	config := s.configs[s.EpochOf(w.ID).ID]
-	ref := s.binders[w.ID.Fingerprint].ref
 	views := viewsOf(s.In(w.ID), w)
-	if ref != nil {
-		evaluate(ref, config, views)
+	base := p.baselineOf(s, w, config, views)
+	if base.ref != nil {
+		evaluate(base.ref, config, views)
 	}
 	for i, v := range views {
 		if !v.wanted || i < w.Written {
 			continue
 		}
-		sum, docs := describeView(s.Model, w, config, ref, v)
+		sum, docs := describeView(s.Model, w, config, base, v)
 		if !p.fits(out, docs) {
 			p.store.touchSource(s.Model)
 			return false
@@ -59,7 +59,7 @@ func (p *Partition) emit(s *source, w *window.Status, out *Output) bool {
 		}
 	}
 	if all := len(views) + 1; w.Emitted == 0 && w.Written < all {
-		sum := summary(s.Model, w, config, ref, views[0])
+		sum := summary(s.Model, w, config, base, views[0])
 		var present []string
 		for _, v := range views[1:] {
 			present = append(present, v.version)
@@ -185,8 +185,8 @@ func merge(into, c *cells.Counts) {
 }
 
 // describeView serialises a view's documents: the summary, then its features in as many parts as they need.
-func describeView(model string, w *window.Status, config ModelConfig, ref *reference.Reference, v *view) (*result.Summary, []result.Doc) {
-	sum := summary(model, w, config, ref, v)
+func describeView(model string, w *window.Status, config ModelConfig, base baseline, v *view) (*result.Summary, []result.Doc) {
+	sum := summary(model, w, config, base, v)
 	runs := cut(v.features)
 	sum.Parts = len(runs)
 	docs := make([]result.Doc, 0, 1+len(runs))
@@ -226,7 +226,7 @@ func encode(v any) []byte {
 }
 
 // summary computes what a view says beside its features, and judges them.
-func summary(model string, w *window.Status, config ModelConfig, ref *reference.Reference, v *view) result.Summary {
+func summary(model string, w *window.Status, config ModelConfig, base baseline, v *view) result.Summary {
 	tally, status, latency := window.Tally{}, map[string]uint64{}, cells.NewHistogram()
 	for _, pane := range v.panes {
 		tally.Add(&pane.Tally)
@@ -244,7 +244,7 @@ func summary(model string, w *window.Status, config ModelConfig, ref *reference.
 		Schema: result.SchemaVersion, Type: "summary", ResultID: result.ID(key, win, w.ID.Fingerprint, w.Emitted),
 		Key: key, Window: win, Revision: w.Emitted, Complete: tally.Lost == 0, Lost: tally.Lost, Ref: nil, Counts: counts(&tally),
 		ThroughputHz: float64(tally.Events) / (float64(win.End-win.Start) / 1000), Errors: tally.Errors, Status: status,
-		Latency: describe(latency, tally.LatencyInvalid, ref), Features: len(v.features), Parts: 0, DriftShare: nil,
+		Latency: describe(latency, tally.LatencyInvalid, base.ref), Features: len(v.features), Parts: 0, DriftShare: nil,
 		Verdict: result.Insufficient, Reasons: nil,
 	}
 	for i := range config.Rules {
@@ -255,11 +255,13 @@ func summary(model string, w *window.Status, config ModelConfig, ref *reference.
 			sum.Latency.Over[alerting.OverKey(r.SLO.Milliseconds)] = latency.CountAbove(r.SLO.Milliseconds)
 		}
 	}
-	if ref == nil {
-		sum.Reasons = []string{"no_reference: the model has no reference to compare with; create one and activate it"}
+	if w.ID.Fingerprint != "" { // also where the cells are there and nothing is counted over them yet: two changes are told apart
+		sum.Ref = &result.ReferenceID{Name: base.name(config), Fingerprint: w.ID.Fingerprint}
+	}
+	if base.ref == nil {
+		sum.Reasons = []string{base.why}
 		return sum
 	}
-	sum.Ref = &result.ReferenceID{Name: ref.Name, Fingerprint: w.ID.Fingerprint}
 	sum.Verdict, sum.DriftShare, sum.Reasons = detectors.Judge(v.features, config.Detectors)
 	return sum
 }

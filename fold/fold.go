@@ -104,6 +104,7 @@ type source struct {
 	book    *alerting.Book      // incidents
 	queue   []result.Transition // transitions that wait for a commit with room
 	last    slot                // where the last event went
+	rolling *rolling            // nil: the reference is a stored one, or none
 }
 
 // slot caches the pane that events of one version go to.
@@ -130,6 +131,8 @@ type Partition struct {
 	quarantine   map[record]bool
 	position     Position
 	store        *shards
+	frames       map[string]*storedFrame // by fingerprint
+	rolled       rollShards
 	moved        []*source // sources whose watermark or windows may have changed since the last drain, by name
 	stats        Stats
 }
@@ -141,6 +144,7 @@ func New(stream string, counting Counting, key [2]uint64, refs References, budge
 		stream: stream, refs: refs, budget: budget, counting: counting, configHash: "", configStored: false, configParts: 0, bindings: map[string]Binding{},
 		sources: map[string]*source{}, ids: newIDSet(counting.DedupIDs, key), decoder: event.NewDecoder(counting.Limits),
 		quarantine: map[record]bool{}, position: Position{Seq: 0, Index: 0, Emitted: 0, Refused: 0, Done: true}, store: newShards(), moved: nil,
+		frames: map[string]*storedFrame{}, rolled: newRollShards(),
 		stats: Stats{Rejected: map[event.RejectReason]uint64{}, Verdicts: map[result.Verdict]uint64{}}, //nolint:exhaustruct // zero counters
 	}
 }
@@ -330,8 +334,8 @@ func subjectModel(subject string) (model string, control bool) {
 
 // full reports whether the output and the changed state fill a commit.
 func (p *Partition) full(out *Output) bool {
-	return len(out.Docs)+len(out.DeadLetters)/100+p.store.dirtyCount()+p.ids.changeCount() >= p.budget.Messages ||
-		out.Bytes+p.store.dirtyBytes() >= p.budget.Bytes
+	return len(out.Docs)+len(out.DeadLetters)/100+p.store.dirtyCount()+p.ids.changeCount()+p.rolled.dirtyCount() >= p.budget.Messages ||
+		out.Bytes+p.store.dirtyBytes()+p.rolled.dirtyBytes() >= p.budget.Bytes
 }
 
 // fits reports whether the documents of one more result, and what it may set off, go into the commit. Where the commit holds
@@ -420,7 +424,7 @@ func (p *Partition) source(model []byte) (*source, *event.RejectError, error) {
 				name, p.counting.MaxModels)}, nil
 		}
 	}
-	s := &source{Source: window.NewSource(name), configs: map[int]ModelConfig{}, binders: map[string]*binder{}, book: alerting.Restore(nil), queue: nil, last: slot{}}
+	s := &source{Source: window.NewSource(name), configs: map[int]ModelConfig{}, binders: map[string]*binder{}, book: alerting.Restore(nil), queue: nil, last: slot{}, rolling: nil}
 	if err := p.configure(s, p.effective(name)); err != nil {
 		return nil, nil, err
 	}
@@ -449,13 +453,14 @@ func (p *Partition) effective(model string) ModelConfig {
 		c.Rules = p.counting.Defaults.Rules
 	}
 	if b, ok := p.bindings[model]; ok {
-		c.Reference, c.ReferenceName = b.Fingerprint, b.Name
+		c.Reference, c.ReferenceName, c.Rolling = b.Fingerprint, b.Name, nil
 	}
 	return c
 }
 
 // configure makes a configuration hold for a source from its next pane on.
 func (p *Partition) configure(s *source, c ModelConfig) error {
+	c.Reference = p.startRolling(s, c)
 	b, err := p.binder(s, c.Reference)
 	if err != nil {
 		return err
@@ -475,7 +480,7 @@ func (p *Partition) binder(s *source, fingerprint string) (*binder, error) {
 	if fingerprint == "" {
 		return newBinder(nil), nil
 	}
-	ref, err := p.refs(fingerprint)
+	ref, err := p.reference(fingerprint)
 	if err != nil {
 		return nil, fmt.Errorf("loading reference %s of model %q: %w", fingerprint, s.Model, err)
 	}

@@ -79,9 +79,9 @@ func (b *binder) bind(ns *names, fields []event.Field) (unknown, repeated uint64
 	return unknown, repeated
 }
 
-// count adds the event's values to a pane made for the binder's reference, and says how many names were unknown or came
+// count adds the event's values to counts over the binder's reference, and says how many names were unknown or came
 // twice, and how many values were of a wrong type.
-func (b *binder) count(ev *event.Event, pane *window.Pane) (unknown, repeated, invalid uint64) {
+func (b *binder) count(ev *event.Event, features []*cells.Counts) (unknown, repeated, invalid uint64) {
 	if b.ref == nil {
 		return 0, 0, 0
 	}
@@ -91,7 +91,7 @@ func (b *binder) count(ev *event.Event, pane *window.Pane) (unknown, repeated, i
 	}
 	u1, r1 := b.bind(&b.features, ev.Features)
 	u2, r2 := b.bind(&b.prediction, ev.Prediction)
-	for i, c := range pane.Features {
+	for i, c := range features {
 		if b.seen[i] != b.event {
 			c.AddMissing()
 			continue
@@ -150,6 +150,7 @@ func (p *Partition) record(m Message, index int, subject string, ev *event.Event
 		p.arrival(s, func(t *window.Tally) { t.Duplicate++ })
 		return nil
 	}
+	p.roll(s, t)
 	place := s.Place(t)
 	if place.TooLate {
 		p.stats.Late++
@@ -169,6 +170,7 @@ func (p *Partition) record(m Message, index int, subject string, ev *event.Event
 		p.label(s, place)
 	} else {
 		p.event(s, place, ev, future)
+		p.tally(s, t, ev)
 	}
 	if !future {
 		s.Observe(t)
@@ -257,7 +259,7 @@ func (p *Partition) event(s *source, place window.Placement, ev *event.Event, fu
 			t.Errors++
 		}
 	}
-	unknown, repeated, invalid := s.binders[place.Epoch.Fingerprint].count(ev, pane)
+	unknown, repeated, invalid := s.binders[place.Epoch.Fingerprint].count(ev, pane.Features)
 	repeated += uint64(ev.DuplicateKeys)
 	t.UnknownFeature += unknown
 	t.DuplicateKey += repeated
@@ -277,17 +279,22 @@ func success(status []byte) bool {
 
 // version returns the version that an event counts for: its own, or `other` beyond the bound.
 func (p *Partition) version(s *source, v []byte) string {
-	name := string(v)
-	switch name {
-	case "":
-		name = unknownVersion
-	case result.All:
-		name = result.Other // `*` is all of them together
-	}
+	name := versionName(v)
 	if !s.HasVersion(name) && s.Versions() >= p.counting.MaxVersions {
 		return result.Other
 	}
 	return name
+}
+
+// versionName returns the version that an event says.
+func versionName(v []byte) string {
+	switch string(v) {
+	case "":
+		return unknownVersion
+	case result.All:
+		return result.Other // `*` is all of them together
+	}
+	return string(v)
 }
 
 // pane returns the pane of a place and a version, made if it is not there.

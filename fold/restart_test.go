@@ -72,6 +72,9 @@ func streamOf(rng *rand.Rand, counting fold.Counting, fingerprints []string, n i
 			c := event.Control{Kind: event.ControlMarker, Watermark: now - rng.Int64N(600_000), Source: model, End: rng.IntN(2) == 0} //nolint:exhaustruct // a marker
 			add("driftd.control.0", string(c.Encode()))
 		case 3:
+			if len(fingerprints) == 0 {
+				continue
+			}
 			c := event.Control{Kind: event.ControlActivation, Model: model, Reference: fingerprints[rng.IntN(len(fingerprints))], Name: "r"} //nolint:exhaustruct // an activation
 			add("driftd.control.0", string(c.Encode()))
 		case 4:

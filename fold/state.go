@@ -175,6 +175,7 @@ type storedSource struct {
 	Configs   map[int]ModelConfig `json:"configs"` // by epoch
 	Incidents []alerting.Incident `json:"incidents"`
 	Queue     []result.Transition `json:"queue,omitempty"`
+	Rolling   *rollState          `json:"rolling,omitempty"`
 }
 
 // Header returns the partition's head, canonical JSON: the part of the state that every commit replaces.
@@ -209,6 +210,7 @@ func (p *Partition) Changes() []Shard {
 		}
 		p.configParts = parts
 	}
+	out = append(out, p.rollChanges()...)
 	p.ids.changes(func(name string, data []byte) { out = append(out, Shard{Name: name, Data: data}) })
 	slices.SortFunc(out, func(a, b Shard) int { return strings.Compare(a.Name, b.Name) })
 	return out
@@ -227,6 +229,7 @@ func (p *Partition) Committed() {
 	maps.DeleteFunc(p.store.serial, func(start int64, _ int) bool { return p.store.byStart[start] == nil })
 	p.store.bytes = 0
 	p.configStored = true
+	p.rollCommitted()
 	p.ids.clean()
 }
 
@@ -239,7 +242,11 @@ func (p *Partition) encodeSources(k int) Shard {
 			for _, e := range s.Epochs {
 				configs[e.ID] = s.configs[e.ID]
 			}
-			in = append(in, storedSource{State: s.State(), Configs: configs, Incidents: s.book.Incidents(), Queue: s.queue})
+			st := storedSource{State: s.State(), Configs: configs, Incidents: s.book.Incidents(), Queue: s.queue, Rolling: nil}
+			if s.rolling != nil {
+				st.Rolling = &s.rolling.rollState
+			}
+			in = append(in, st)
 		}
 	}
 	return Shard{Name: sourcesPrefix + strconv.Itoa(k), Data: encode(in)}
@@ -299,6 +306,9 @@ func Restore(stream string, head []byte, stored map[string][]byte, refs Referenc
 	if h.Bindings != nil {
 		p.bindings = h.Bindings
 	}
+	if err := p.restoreFrames(stored); err != nil {
+		return nil, err
+	}
 	segments := map[uint64][]byte{}
 	for _, name := range slices.Sorted(maps.Keys(stored)) {
 		var err error
@@ -310,6 +320,7 @@ func Restore(stream string, head []byte, stored map[string][]byte, refs Referenc
 			if seg, err = strconv.ParseUint(strings.TrimPrefix(name, idsPrefix), 10, 64); err == nil {
 				segments[seg] = stored[name]
 			}
+		case strings.HasPrefix(name, rollPrefix): // after the sources
 		case !strings.HasPrefix(name, panesPrefix) && !strings.HasPrefix(name, configPrefix):
 			err = errors.New("unknown kind of shard")
 		}
@@ -320,6 +331,13 @@ func Restore(stream string, head []byte, stored map[string][]byte, refs Referenc
 	for _, name := range slices.Sorted(maps.Keys(stored)) { // panes need their sources
 		if strings.HasPrefix(name, panesPrefix) {
 			if err := p.restorePanes(name, stored[name]); err != nil {
+				return nil, fmt.Errorf("restoring %s: %w", name, err)
+			}
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(stored)) {
+		if strings.HasPrefix(name, bucketPrefix) || strings.HasPrefix(name, samplePrefix) {
+			if err := p.restoreRolling(name, stored[name]); err != nil {
 				return nil, fmt.Errorf("restoring %s: %w", name, err)
 			}
 		}
@@ -343,7 +361,10 @@ func (p *Partition) restoreSources(data []byte) error {
 	for _, st := range in {
 		s := &source{
 			Source: window.Restore(st.State), configs: st.Configs, binders: map[string]*binder{},
-			book: alerting.Restore(st.Incidents), queue: st.Queue, last: slot{},
+			book: alerting.Restore(st.Incidents), queue: st.Queue, last: slot{}, rolling: nil,
+		}
+		if st.Rolling != nil {
+			s.rolling = newRolling(*st.Rolling)
 		}
 		for _, e := range s.Epochs {
 			b, err := p.binder(s, e.Fingerprint)

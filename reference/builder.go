@@ -44,6 +44,9 @@ type Options struct {
 	MaxBytes int
 	// Deduplicated says that the caller has dropped repeated ids: none are looked for, and none held.
 	Deduplicated bool
+	// Mixed takes columns that no other reference takes: of numbers and of strings (it is of the kind that more of its values have),
+	// and leaves those out whose names are too long. It is for cells made of whatever a stream brings.
+	Mixed bool
 }
 
 // Stats says what became of the events given to a Builder.
@@ -245,6 +248,9 @@ func (b *Builder) Build() (*Reference, error) {
 	keys := slices.Collect(maps.Keys(b.columns))
 	var errs []error
 	for _, k := range keys {
+		if b.opts.Mixed && len(k.name) > maxName {
+			continue
+		}
 		f, err := b.columns[k].freeze(k, b.stats.Rows, &b.opts)
 		if err != nil {
 			errs = append(errs, err)

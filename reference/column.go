@@ -87,7 +87,7 @@ func (c *column) freeze(k columnKey, rows uint64, o *Options) (*Feature, error) 
 	if len(k.name) > maxName {
 		return nil, fmt.Errorf("%s %.40q…: a name of %d bytes, at most %d are allowed", k.role, k.name, len(k.name), maxName)
 	}
-	kind, err := c.decide(k, o.Kinds)
+	kind, err := c.decide(k, o)
 	if err != nil {
 		return nil, err
 	}
@@ -111,8 +111,8 @@ func (c *column) freeze(k columnKey, rows uint64, o *Options) (*Feature, error) 
 
 // decide returns the kind of a column: as given, else numeric where all values are numbers or booleans (or nothing but null),
 // else categorical. The strings that stand for NaN and infinities say nothing.
-func (c *column) decide(k columnKey, kinds map[string]cells.Kind) (cells.Kind, error) {
-	if kind, ok := kinds[k.name]; ok {
+func (c *column) decide(k columnKey, o *Options) (cells.Kind, error) {
+	if kind, ok := o.Kinds[k.name]; ok {
 		return kind, nil
 	}
 	example, text := "", false
@@ -124,6 +124,15 @@ func (c *column) decide(k columnKey, kinds map[string]cells.Kind) (cells.Kind, e
 	}
 	numbers := uint64(len(c.numbers)) + c.falses + c.trues
 	switch {
+	case text && numbers > 0 && o.Mixed:
+		var texts uint64
+		for _, n := range c.strings {
+			texts += n
+		}
+		if numbers >= texts {
+			return cells.Numeric, nil
+		}
+		return cells.Categorical, nil
 	case text && numbers > 0:
 		return 0, fmt.Errorf("%s %q is a number or a boolean in %d rows, but a string such as %.40q in others; "+
 			"set its kind: numeric (strings then count as invalid) or categorical", k.role, k.name, numbers, example)

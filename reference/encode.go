@@ -109,7 +109,7 @@ func decode(b []byte, panes bool) (*Reference, error) {
 		ref.Features = append(ref.Features, *f)
 	}
 	if panes && r.Err() == nil {
-		if err := ref.decodePanes(r); err != nil {
+		if err := decodePanes(ref, r); err != nil {
 			return nil, err
 		}
 	}

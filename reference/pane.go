@@ -133,7 +133,7 @@ func (r *Reference) appendPanes(b []byte) []byte {
 }
 
 // decodePanes reads what appendPanes wrote, and checks it against the whole: no pane counts what the reference does not.
-func (ref *Reference) decodePanes(r *wire.Reader) error {
+func decodePanes(ref *Reference, r *wire.Reader) error {
 	pane := r.Uvarint()
 	if pane == 0 || pane > math.MaxInt64/2 {
 		r.Fail("panes of %d ms", pane)
@@ -168,7 +168,7 @@ func (ref *Reference) decodePanes(r *wire.Reader) error {
 		}
 		ref.Panes = append(ref.Panes, p)
 	}
-	if err := ref.checkLatencies(); r.Err() == nil && err != nil {
+	if err := checkLatencies(ref); r.Err() == nil && err != nil {
 		r.Fail("%v", err)
 	}
 	for i := range ref.Features {
@@ -180,7 +180,7 @@ func (ref *Reference) decodePanes(r *wire.Reader) error {
 }
 
 // checkLatencies says when the panes hold latencies that the whole does not.
-func (ref *Reference) checkLatencies() error {
+func checkLatencies(ref *Reference) error {
 	rest := cells.NewHistogram()
 	if ref.Latency != nil {
 		rest = ref.Latency.Clone()

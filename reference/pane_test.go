@@ -46,12 +46,13 @@ func timedRows(n int, r *rand.Rand) []*event.Event {
 func countOver(f *reference.Feature, rows []*event.Event) []byte {
 	c := cells.NewCounts(f.Space)
 	for _, e := range rows {
-		v, class := event.Value{Kind: event.ValueNull}, event.ClassMissing
+		v := event.Value{Kind: event.ValueNull}
 		for _, field := range e.Features {
 			if string(field.Name) == f.Name {
 				v = field.Value
 			}
 		}
+		var class event.Class
 		if f.Space.Kind() == cells.Numeric {
 			var x float64
 			if x, class = v.Float(); class == event.ClassValue {
@@ -187,7 +188,7 @@ func TestPanesAreBounded(t *testing.T) {
 	if got := length(0); got != minute {
 		t.Errorf("panes of %d ms, want a minute", got)
 	}
-	before, seen := int64(minute), map[int64]bool{}
+	before, seen := minute, map[int64]bool{}
 	for limit := 200_000; limit > 100; limit = limit * 2 / 3 {
 		pane := length(limit)
 		seen[pane] = true

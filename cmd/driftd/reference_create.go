@@ -255,7 +255,7 @@ func (c *create) options(source string) reference.Options {
 	}
 	return reference.Options{
 		Name: c.name, Model: c.model, Source: source, Start: c.start, End: c.end, Resolution: c.resolution,
-		MaxCategories: 0, Kinds: c.kinds, Edges: nil, Pane: c.pane.Milliseconds(), PaneBytes: 0, MaxBytes: c.maxMemory << 20, Deduplicated: false,
+		MaxCategories: 0, Kinds: c.kinds, Edges: nil, Pane: c.pane.Milliseconds(), PaneBytes: 0, MaxBytes: c.maxMemory << 20, Deduplicated: false, Mixed: false,
 	}
 }
 

@@ -65,7 +65,7 @@ func (c *create) readStream(
 	if err != nil {
 		return err
 	}
-	defer in.Close()
+	defer in.Close() //nolint:contextcheck // closing has a deadline of its own
 	newest := int64(0)
 	for last := uint64(0); last < state.LastSeq; {
 		m, err := in.Next(ctx)
