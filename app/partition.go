@@ -89,7 +89,7 @@ func halting(err error) error {
 }
 
 func (in *input) Mark(_ context.Context, m fold.Message) ([]byte, error) {
-	return json.Marshal(in.identity.At(ingest.Message{Seq: m.Seq, Subject: m.Subject, Time: m.Time, Data: m.Data, Pending: 0}))
+	return json.Marshal(in.identity.At(ingest.Message{Seq: m.Seq, Subject: m.Subject, Time: m.Time, Data: m.Data, Retry: m.Retry, Pending: 0}))
 }
 
 func (in *input) Open(ctx context.Context, from uint64) (pipeline.Source, error) {
@@ -138,7 +138,7 @@ func (s source) Next(ctx context.Context) (fold.Message, uint64, error) {
 		}
 		return fold.Message{}, 0, halting(err)
 	}
-	return fold.Message{Seq: m.Seq, Subject: m.Subject, Time: m.Time, Data: m.Data}, m.Pending, nil
+	return fold.Message{Seq: m.Seq, Subject: m.Subject, Time: m.Time, Data: m.Data, Retry: m.Retry}, m.Pending, nil
 }
 
 func (s source) Close() { s.c.Close() }

@@ -21,6 +21,7 @@ type Message struct {
 	Subject string
 	Time    int64 // when the broker stored it, Unix milliseconds
 	Data    []byte
+	Retry   string // the dead letter that it repeats, as SEQ.INDEX; empty: none. Each is folded once
 }
 
 // Position is how far a partition has been folded: the message, how many of its records, and whether it is done.
@@ -241,6 +242,8 @@ func (p *Partition) Apply(m Message, out *Output) (done bool, err error) {
 	switch {
 	case p.quarantine[record{m.Seq, -1}]:
 		done = p.skip(m, model, out)
+	case p.repeats(m):
+		done = p.drop(m, model, out)
 	case isControl:
 		done, err = p.applyControl(m, out)
 	case len(m.Data) > p.counting.MaxMessage:
@@ -256,6 +259,7 @@ func (p *Partition) Apply(m Message, out *Output) (done bool, err error) {
 	}
 	if done && err == nil {
 		p.position.Done = true
+		p.folded(m)
 	}
 	return done, err
 }
@@ -319,9 +323,12 @@ func (p *Partition) applyRecord(index *int, i int, out *Output, f func()) bool {
 	return p.drain(out)
 }
 
+// ControlPrefix begins the subjects of control messages.
+const ControlPrefix = "driftd.control."
+
 // subjectModel returns the model that a subject names, and whether the subject is a control subject.
 func subjectModel(subject string) (model string, control bool) {
-	if strings.HasPrefix(subject, "driftd.control.") {
+	if strings.HasPrefix(subject, ControlPrefix) {
 		return "", true
 	}
 	for _, prefix := range []string{"ml.events.", "ml.labels."} {

@@ -21,12 +21,16 @@ const (
 	apiTimeout       = 5 * time.Second
 )
 
+// HeaderRetry is the header of a message that repeats a dead letter: its pointer, SEQ.INDEX.
+const HeaderRetry = "Driftd-Retry"
+
 // Message is one message of an input stream. Data belongs to the receiver.
 type Message struct {
 	Seq     uint64
 	Subject string
 	Time    int64 // broker's time, Unix milliseconds
 	Data    []byte
+	Retry   string // value of HeaderRetry
 	Pending uint64 // messages that the stream had behind this one when it was delivered
 }
 

@@ -60,7 +60,10 @@ func (f *feed) take(m jetstream.Msg) {
 		f.fail(errBadReply)
 		return
 	}
-	msg := Message{Seq: d.streamSeq, Subject: m.Subject(), Time: d.timeNS / int64(time.Millisecond), Data: m.Data(), Pending: d.pending}
+	msg := Message{
+		Seq: d.streamSeq, Subject: m.Subject(), Time: d.timeNS / int64(time.Millisecond), Data: m.Data(), Retry: m.Headers().Get(HeaderRetry),
+		Pending: d.pending,
+	}
 	f.mu.Lock()
 	f.queue = append(f.queue, msg)
 	f.bytes += len(msg.Data) + len(msg.Subject)

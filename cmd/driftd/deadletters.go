@@ -27,7 +27,7 @@ type deadLetter = journal.DeadLetter
 func deadLettersCommand() command {
 	return command{
 		name:  "driftd dead-letters",
-		short: "list and show records that could not be counted",
+		short: "list, show and retry records that could not be counted",
 		args:  "COMMAND",
 		about: `A record that cannot be counted is refused with a reason, and the stream goes on. What is kept of it is a pointer: stream,
 sequence, index in its message, size and hash. The record itself stays in the input stream, for as long as that keeps it.`,
@@ -35,7 +35,7 @@ sequence, index in its message, size and hash. The record itself stays in the in
 			{"what was refused lately, and why", "driftd dead-letters list --limit 20"},
 			{"the record itself: the third one of message 8291", "driftd dead-letters show 8291.2"},
 		},
-		sub: []command{deadLettersListCommand(), deadLettersShowCommand()},
+		sub: []command{deadLettersListCommand(), deadLettersShowCommand(), deadLettersRetryCommand()},
 	}
 }
 
