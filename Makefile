@@ -8,10 +8,10 @@ PYTHON   ?= python3
 LINT     := $(GO) tool -modfile=tools/golangci-lint/go.mod golangci-lint
 
 .DEFAULT_GOAL := help
-.PHONY: help build test race lint fmt fuzz simulate bench bench-analyze soak generate screenshots metrics ci docker clean
+.PHONY: help build test race lint fmt fuzz simulate bench bench-analyze verify-conventions soak generate screenshots metrics ci docker clean
 
 help: ## list these targets
-	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 build: ## build bin/driftd, one static binary
 	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '$(LDFLAGS)' -o bin/driftd ./cmd/driftd
@@ -45,6 +45,9 @@ bench-analyze: build ## measure driftd analyze against SciPy on 1M × 20, instal
 	test -x bin/bench-venv/bin/python || $(PYTHON) -m venv bin/bench-venv
 	bin/bench-venv/bin/python -m pip install --quiet --disable-pip-version-check -r bench/analyze/requirements.txt
 	$(GO) run ./bench/analyze -driftd bin/driftd -python bin/bench-venv/bin/python
+
+verify-conventions: build ## compare analyze --convention with the tools themselves, from PyPI (PYTHON=python3.11; minutes)
+	$(GO) run ./bench/conventions -driftd bin/driftd -python $(PYTHON)
 
 generate: ## regenerate what is generated: schemas, tables in docs
 	$(GO) generate ./...

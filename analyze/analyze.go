@@ -28,7 +28,7 @@ type Options struct {
 	Map        map[string]string // role to column, as in rows.Options
 	Kinds      map[string]string // column to `numeric`, `categorical` or `ignore`
 	SegmentBy  string            // the column whose values are also analysed one by one
-	Convention string            // detectors.ConventionDefault (also empty) or detectors.ConventionSciPy
+	Convention string            // one of Conventions; empty: detectors.ConventionDefault
 	Config     detectors.Config
 	Resolution int // cut points of a numeric feature that the fingerprint is of; 0: reference.DefaultResolution
 
@@ -83,8 +83,8 @@ func (o *Options) check() error {
 	if o.Resolution == 0 {
 		o.Resolution = reference.DefaultResolution
 	}
-	if o.Convention != detectors.ConventionDefault && o.Convention != detectors.ConventionSciPy {
-		return &UsageError{fmt.Sprintf("the convention %q is not known: use %s or %s", o.Convention, detectors.ConventionDefault, detectors.ConventionSciPy)}
+	if !slices.Contains(Conventions(), o.Convention) {
+		return &UsageError{fmt.Sprintf("the convention %q is not known: use one of %s", o.Convention, strings.Join(Conventions(), ", "))}
 	}
 	for _, name := range slices.Sorted(maps.Keys(o.Kinds)) {
 		switch kind := o.Kinds[name]; kind {
@@ -119,8 +119,8 @@ func (o *Options) open(ctx context.Context) (*inputs, error) {
 		return nil, err
 	}
 	in.frozen = frozen
-	if frozen != nil && o.Convention == detectors.ConventionSciPy {
-		return nil, &UsageError{"--convention scipy needs the rows of both sides; a saved reference holds counts: give the rows it was made of"}
+	if frozen != nil && o.Convention != detectors.ConventionDefault {
+		return nil, &UsageError{"--convention " + o.Convention + " needs the rows of both sides; a saved reference holds counts: give the rows it was made of"}
 	}
 	var literal []string
 	if o.Convention == detectors.ConventionSciPy {
@@ -348,6 +348,7 @@ func (a *analysis) report() *Report {
 		Notes:     slices.Clone(a.notes),
 	}
 	r.Features, r.Verdict, r.DriftShare, r.Reasons = a.judge(0)
+	r.Rival = a.rivalReport(r.Features)
 	for s, name := range a.segments {
 		g := SegmentReport{Segment: a.SegmentBy + "=" + name, Current: SegmentRows{a.curCount[s+1]}}
 		if a.frozen == nil {
@@ -356,6 +357,7 @@ func (a *analysis) report() *Report {
 			g.Reference.Rows = a.frozen.Rows
 		}
 		g.Features, g.Verdict, g.DriftShare, g.Reasons = a.judge(s + 1)
+		g.Rival = a.rivalReport(g.Features)
 		r.Segments = append(r.Segments, g)
 	}
 	if a.frozen != nil {

@@ -105,7 +105,7 @@ func cards(features []Feature, convention string) []htmlCard {
 // orderedNames returns the names of a feature's statistics as the documentation orders them, further ones behind.
 func orderedNames(f *Feature, convention string) []string {
 	var names []string
-	if convention != detectors.ConventionSciPy {
+	if convention == detectors.ConventionDefault {
 		for _, s := range detectors.Builtin() {
 			if _, ok := f.Statistics[s.Name]; ok {
 				names = append(names, s.Name)

@@ -24,6 +24,7 @@ type Report struct {
 	Verdict    result.Verdict  `json:"verdict"`
 	DriftShare *float64        `json:"drift_share"` // share of judged features with verdict drift; null: none could be judged
 	Reasons    []string        `json:"reasons"`
+	Rival      *RivalReport    `json:"rival,omitempty"` // with --convention of another tool: what that says
 	Segments   []SegmentReport `json:"segments,omitempty"`
 	Notes      []string        `json:"notes"` // what a person should know about the files
 }
@@ -44,6 +45,7 @@ type SegmentReport struct {
 	Verdict    result.Verdict `json:"verdict"`
 	DriftShare *float64       `json:"drift_share"`
 	Reasons    []string       `json:"reasons"`
+	Rival      *RivalReport   `json:"rival,omitempty"`
 }
 
 // SegmentRows says how many rows a segment has on one side.
@@ -54,6 +56,8 @@ type SegmentRows struct {
 // Feature is a column with its statistics and verdict, as in the daemon's results.
 type Feature struct {
 	result.Feature
+
+	Rival *RivalFeature `json:"rival,omitempty"`
 
 	// Shape is what the distributions look like, for people.
 	Shape *Shape `json:"-"`

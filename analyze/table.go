@@ -30,15 +30,19 @@ func (r *Report) WriteTable(w io.Writer, colour bool) error {
 	t := &table{colour: colour, text: strings.Builder{}}
 	t.sources(r)
 	t.verdict("verdict    ", r.Verdict, r.Reasons)
+	t.rival(r.Convention, r.Rival, nil)
 	t.line("")
 	t.features(r.Features)
+	t.rival("", r.Rival, r.Features)
 	for _, s := range r.Segments {
 		t.line("")
 		t.line("%s", t.paint(ansiBold, oneLine(s.Segment)))
 		t.line("rows       %s → %s", grouped(s.Reference.Rows), grouped(s.Current.Rows))
 		t.verdict("verdict    ", s.Verdict, s.Reasons)
+		t.rival(r.Convention, s.Rival, nil)
 		t.line("")
 		t.features(s.Features)
+		t.rival("", s.Rival, s.Features)
 	}
 	if _, err := io.WriteString(w, t.text.String()); err != nil {
 		return fmt.Errorf("writing the analysis: %w", err)

@@ -80,10 +80,7 @@ func (t *tally) merge(other *tally) {
 // countInto counts the categories over cells.
 func (t *tally) countInto(counts *cells.Counts) {
 	for name, i := range t.index {
-		category := []byte(name)
-		for range t.counts[i] {
-			counts.AddCategory(category)
-		}
+		counts.AddCategories([]byte(name), t.counts[i])
 	}
 	for _, i := range t.long {
 		counts.AddOther(t.counts[i])

@@ -31,6 +31,12 @@ func (w *worker) compare(ctx context.Context, f *feature) error {
 	if err != nil {
 		return err
 	}
+	var chunks []part
+	if isRival(w.Convention) {
+		if chunks, err = w.chunked(ctx, f, kind); err != nil {
+			return err
+		}
+	}
 	f.out = make([]Feature, 1+len(w.segments))
 	for s := range f.out {
 		ref, cur := &part{}, &w.curParts[s] // of a saved reference there are no values
@@ -49,6 +55,14 @@ func (w *worker) compare(ctx context.Context, f *feature) error {
 		}
 		if err != nil {
 			return err
+		}
+		if isRival(w.Convention) {
+			if s > 0 {
+				chunks = nil // they are those of all rows
+			}
+			if err := w.rival(&f.out[s], kind, ref, cur, chunks); err != nil {
+				return err
+			}
 		}
 	}
 	return nil
@@ -164,9 +178,9 @@ func (w *worker) side(ctx context.Context, t *rows.Table, column int, parts *[]p
 }
 
 // categories reads a column as categories: the reference's are frozen, those of the current file counted over the cells of these. Under
-// the SciPy convention all are kept.
+// another convention than the default all are kept.
 func (w *worker) categories(ctx context.Context, t *rows.Table, column int, parts []part, of segmentation, f *feature) error {
-	if w.Convention == detectors.ConventionSciPy {
+	if w.Convention != detectors.ConventionDefault {
 		_, err := w.tallyColumn(ctx, t, column, parts, of, heldBytesSciPy, func(tallys []*tally) {
 			for i := range parts {
 				parts[i].tally = tallys[i]
@@ -174,8 +188,8 @@ func (w *worker) categories(ctx context.Context, t *rows.Table, column int, part
 		})
 		if errors.Is(err, errTooManyCategories) {
 			name := t.Columns()[column].Header
-			return &UsageError{fmt.Sprintf("column %s: --convention scipy lists every category, and these are more than %d MiB of them; "+
-				"use the default convention, or leave the column out by --kind %s=ignore", name, heldBytesSciPy>>20, name)}
+			return &UsageError{fmt.Sprintf("column %s: --convention %s lists every category, and these are more than %d MiB of them; "+
+				"use the default convention, or leave the column out by --kind %s=ignore", name, w.Convention, heldBytesSciPy>>20, name)}
 		}
 		if err == nil {
 			whole(parts)

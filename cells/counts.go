@@ -87,6 +87,19 @@ func (c *Counts) AddNumber(x float64) {
 	c.SumSquares.AddSquare(x)
 }
 
+// AddCategories counts n values v of a categorical feature. The caller sees to it that the counts fit 64 bits.
+func (c *Counts) AddCategories(v []byte, n uint64) {
+	if n == 0 {
+		return
+	}
+	i, ok := c.space.index[string(v)]
+	if !ok {
+		i = len(c.space.categories)
+	}
+	c.cells.add(i, n)
+	c.n += n
+}
+
 // AddCategory counts the value v of a categorical feature, compared byte for byte; one that is not tracked is `other`.
 // v is not kept.
 func (c *Counts) AddCategory(v []byte) {

@@ -32,7 +32,9 @@ gzip or zstd too, known by their content. Every column is a feature; one whose v
 The kind of a column comes from the reference; --kind says otherwise. Columns named ts, id, model or version say which row it is and are
 listed only, unless --kind compares them. --map ROLE=COLUMN names the prediction, or takes a column out.
 
---convention scipy computes what SciPy does: deciles as bins, proportions of at least 0.0001, SciPy's p-values. The verdict stays as it is.`,
+--convention scipy computes what SciPy does: deciles as bins, proportions of at least 0.0001, SciPy's p-values. The verdict stays as it is.
+--convention evidently, nannyml, azure, scouter, tfdv or popmon computes that tool's numbers and says, beside driftd's verdict, what its
+default rule makes of them and what is known to be wrong with it; --fail-on-drift then follows that tool.`,
 		examples: []example{
 			{"what changed since the model was trained", "driftd analyze --reference training.csv --current last-week.parquet"},
 			{"stop a pipeline when its input drifts", "driftd analyze --reference training.parquet --current today.csv.gz --fail-on-drift"},
@@ -58,7 +60,7 @@ listed only, unless --kind compares them. --map ROLE=COLUMN names the prediction
 			fs.Func("map", "`ROLE=COLUMN`: the column that has a role; may be given again", a.addRole)
 			fs.StringVar(&a.options.SegmentBy, "segment-by", "", "`COLUMN`: compare the rows of each of its values, too")
 			fs.Func("memory", "`SIZE`: what the numbers of the columns compared at once may take (default 4GiB)", a.setMemory)
-			fs.StringVar(&a.options.Convention, "convention", detectors.ConventionDefault, "`NAME`: default or scipy")
+			fs.StringVar(&a.options.Convention, "convention", detectors.ConventionDefault, "`NAME`: default, scipy, evidently, nannyml, azure, scouter, tfdv or popmon")
 			return a.run
 		},
 	}
@@ -148,8 +150,8 @@ func (a *analysis) run(ctx context.Context, con *console, args []string) error {
 	if err != nil {
 		return fmt.Errorf("writing the analysis: %w", err)
 	}
-	if a.failOnDrift && report.Verdict == result.Drift {
-		return &exitError{code: exitDrift, err: errors.New("drift: " + plainText(strings.Join(report.Reasons, "; ")))}
+	if verdict, reasons := report.Decided(); a.failOnDrift && verdict == result.Drift {
+		return &exitError{code: exitDrift, err: errors.New("drift: " + plainText(strings.Join(reasons, "; ")))}
 	}
 	return nil
 }

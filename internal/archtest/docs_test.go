@@ -14,7 +14,7 @@ import (
 
 var (
 	markdownLink = regexp.MustCompile(`\]\(([^)\s]+)\)`)
-	makeCommand  = regexp.MustCompile("(?m)(?:^|`)make ([a-z]+)\\b")
+	makeCommand  = regexp.MustCompile("(?m)(?:^|`)make ([a-z]+(?:-[a-z]+)*)\\b")
 )
 
 // checkLinks finds the relative links of a Markdown file that lead nowhere; exists says whether a path of the module does.
@@ -36,7 +36,7 @@ func checkLinks(name string, content []byte, exists func(string) bool) []string 
 func checkTargets(name string, content []byte, makefile string) []string {
 	var findings []string
 	for _, match := range makeCommand.FindAllSubmatch(content, -1) {
-		if target := string(match[1]); !strings.Contains(makefile, "\n"+target+": ## ") {
+		if target := string(match[1]); !strings.Contains(makefile, "\n"+target+":") {
 			findings = append(findings, fmt.Sprintf("%s: there is no `make %s`", name, target))
 		}
 	}
