@@ -7,6 +7,7 @@ import (
 
 	"github.com/driftd/driftd/cells"
 	"github.com/driftd/driftd/event"
+	"github.com/driftd/driftd/internal/exact"
 	"github.com/driftd/driftd/reference"
 )
 
@@ -108,6 +109,59 @@ func (v *numericVisitor) Value(value event.Value) {
 			v.texts++
 		}
 		p.invalid++
+	}
+}
+
+// frozenVisitor counts a column over the cells of a saved reference, without keeping its numbers. It is a rows.Visitor.
+type frozenVisitor struct {
+	parts   []part
+	rows    segmentation
+	row     int
+	scratch *exact.Scatter
+}
+
+// Numbers implements rows.Visitor.
+func (v *frozenVisitor) Numbers(xs []float64) {
+	v.parts[0].counts.AddNumbers(xs, v.scratch)
+	if v.rows == nil {
+		return
+	}
+	for _, x := range xs {
+		v.parts[v.rows[v.row]].counts.AddNumber(x)
+		v.row++
+	}
+}
+
+// Nulls implements rows.Visitor.
+func (v *frozenVisitor) Nulls(n int) {
+	for range n {
+		v.each(func(c *cells.Counts) { c.AddMissing() })
+	}
+}
+
+// Value implements rows.Visitor.
+func (v *frozenVisitor) Value(value event.Value) {
+	x, class := value.Float()
+	v.each(func(c *cells.Counts) {
+		switch class {
+		case event.ClassValue:
+			c.AddNumber(x)
+		case event.ClassMissing:
+			c.AddMissing()
+		case event.ClassInf:
+			c.AddInf()
+		default:
+			c.AddInvalid()
+		}
+	})
+}
+
+// each counts a row in all rows and in its segment.
+func (v *frozenVisitor) each(count func(c *cells.Counts)) {
+	count(v.parts[0].counts)
+	if v.rows != nil {
+		count(v.parts[v.rows[v.row]].counts)
+		v.row++
 	}
 }
 

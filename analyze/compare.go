@@ -21,7 +21,6 @@ func (w *worker) numeric(f *feature, ref, cur *part, keep bool) (Feature, error)
 	}
 	out := Feature{Feature: detectors.Evaluate(cellsOf, counts, w.Config), Shape: nil}
 	if f.frozen != nil {
-		out.Current.Median = median(cur.numbers)
 		out.Shape = cellShape(cellsOf, counts)
 		return out, nil
 	}

@@ -8,6 +8,7 @@ import (
 
 	"github.com/driftd/driftd/cells"
 	"github.com/driftd/driftd/detectors"
+	"github.com/driftd/driftd/internal/exact"
 	"github.com/driftd/driftd/reference"
 	"github.com/driftd/driftd/result"
 	"github.com/driftd/driftd/rows"
@@ -18,6 +19,7 @@ type worker struct {
 	*analysis
 	refParts, curParts []part
 	scratch            []float64
+	scatter            exact.Scatter
 	found              []reference.Categories // of the reference's side, by part, until they are frozen
 }
 
@@ -161,6 +163,12 @@ func (w *worker) side(ctx context.Context, t *rows.Table, column int, parts *[]p
 	}
 	inner, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
+	if f.frozen != nil {
+		for i := range *parts {
+			(*parts)[i].counts = cells.NewCounts(f.frozen.Space)
+		}
+		return nil, visit(ctx, t, column, &frozenVisitor{parts: *parts, rows: of, row: 0, scratch: &w.scatter})
+	}
 	numeric := &numericVisitor{parts: *parts, rows: of, row: 0, text: "", texts: 0, numbers: 0, room: w.room(), stop: cancel}
 	if len(*parts) == 1 && column >= 0 {
 		(*parts)[0].numbers = slices.Grow((*parts)[0].numbers, int(min(t.Rows(), growAtOnce, numeric.room)))
@@ -234,20 +242,21 @@ func (w *worker) categories(ctx context.Context, t *rows.Table, column int, part
 	return nil
 }
 
-// frozenNumeric returns the cells of the reference's side, and sorts both sides.
+// frozenNumeric returns the cells of the reference's side, and sorts both sides. Where the reference is a saved one, the values were counted
+// as they were read.
 func (w *worker) frozenNumeric(f *feature, ref, cur *part, keep bool) (*reference.Feature, *cells.Counts, error) {
+	if f.frozen != nil {
+		return f.frozen, cur.counts, nil
+	}
 	w.scratch = sortFloats(cur.numbers, w.scratch)
-	cellsOf := f.frozen
-	if cellsOf == nil {
-		w.scratch = sortFloats(ref.numbers, w.scratch)
-		var err error
-		if cellsOf, err = reference.FreezeNumeric(f.role, f.name, ref.numbers, w.Resolution); err != nil {
-			return nil, nil, err //nolint:wrapcheck // it says which feature
-		}
-		cellsOf.Counts.Missing, cellsOf.Counts.Inf, cellsOf.Counts.Invalid = ref.missing, ref.inf, ref.invalid
-		if keep {
-			f.cells = cellsOf
-		}
+	w.scratch = sortFloats(ref.numbers, w.scratch)
+	cellsOf, err := reference.FreezeNumeric(f.role, f.name, ref.numbers, w.Resolution)
+	if err != nil {
+		return nil, nil, err //nolint:wrapcheck // it says which feature
+	}
+	cellsOf.Counts.Missing, cellsOf.Counts.Inf, cellsOf.Counts.Invalid = ref.missing, ref.inf, ref.invalid
+	if keep {
+		f.cells = cellsOf
 	}
 	counts := cells.NewCounts(cellsOf.Space)
 	counts.AddSorted(cur.numbers)

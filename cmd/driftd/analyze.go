@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"runtime/debug"
 	"strings"
 	"sync"
 	"time"
@@ -66,6 +67,9 @@ default rule makes of them and what is known to be wrong with it; --fail-on-drif
 	}
 }
 
+// gcPercent keeps the garbage small beside few large buffers that live as long as the command.
+const gcPercent = 25
+
 // analysis is one call of the command.
 type analysis struct {
 	options     analyze.Options
@@ -119,6 +123,9 @@ func (a *analysis) setMemory(s string) error {
 func (a *analysis) run(ctx context.Context, con *console, args []string) error {
 	if err := a.check(args); err != nil {
 		return err
+	}
+	if con.getenv("GOGC") == "" {
+		debug.SetGCPercent(gcPercent)
 	}
 	bar := newProgressBar(con.stderr)
 	a.options.Progress = bar.update

@@ -10,9 +10,10 @@ import (
 	"github.com/driftd/driftd/internal/exact"
 )
 
-// AddAll is Add and AddSquare for each value, whatever the order and the magnitudes: the same canonical bytes.
+// AddAll and Scatter.AddAll are Add and AddSquare for each value, whatever the order and the magnitudes: the same canonical bytes.
 func TestAddAllEqualsOneByOne(t *testing.T) {
 	rng := rand.New(rand.NewPCG(5, 1))
+	var scatter exact.Scatter
 	bits := func() float64 { return math.Float64frombits(rng.Uint64()) }
 	for name, draw := range map[string]func() float64{
 		"normal": rng.NormFloat64,
@@ -34,9 +35,11 @@ func TestAddAllEqualsOneByOne(t *testing.T) {
 			if rng.IntN(2) == 0 {
 				slices.Sort(xs)
 			}
-			var sum, squares, wantSum, wantSquares exact.Sum
+			var sum, squares, scattered, scatteredSquares, wantSum, wantSquares exact.Sum
 			exact.AddAll(&sum, &squares, xs[:n/3])
 			exact.AddAll(&sum, &squares, xs[n/3:])
+			scatter.AddAll(&scattered, &scatteredSquares, xs[:n/4])
+			scatter.AddAll(&scattered, &scatteredSquares, xs[n/4:])
 			for _, x := range xs {
 				wantSum.Add(x)
 				wantSquares.AddSquare(x)
@@ -44,6 +47,10 @@ func TestAddAllEqualsOneByOne(t *testing.T) {
 			if !bytes.Equal(sum.AppendBinary(nil), wantSum.AppendBinary(nil)) ||
 				!bytes.Equal(squares.AppendBinary(nil), wantSquares.AppendBinary(nil)) {
 				t.Errorf("%s, %d values: the sums differ", name, n)
+			}
+			if !bytes.Equal(scattered.AppendBinary(nil), wantSum.AppendBinary(nil)) ||
+				!bytes.Equal(scatteredSquares.AppendBinary(nil), wantSquares.AppendBinary(nil)) {
+				t.Errorf("%s, %d values: the scattered sums differ", name, n)
 			}
 		}
 	}
