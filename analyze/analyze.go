@@ -29,8 +29,8 @@ type Options struct {
 	Kinds      map[string]string // column to `numeric`, `categorical` or `ignore`
 	SegmentBy  string            // the column whose values are also analysed one by one
 	Convention string            // one of Conventions; empty: detectors.ConventionDefault
-	Config     detectors.Config
-	Resolution int // cut points of a numeric feature that the fingerprint is of; 0: reference.DefaultResolution
+	Config     detectors.Config  // where it names no statistics, all are computed
+	Resolution int               // cut points of a numeric feature that the fingerprint is of; 0: reference.DefaultResolution
 
 	// Memory bounds, in bytes, what the numbers of the columns take that are compared at once: as many columns as fit, one a processor. A
 	// column that does not fit alone is a *UsageError. 0: DefaultMemory.
@@ -76,6 +76,9 @@ func Analyze(ctx context.Context, o Options) (*Report, error) {
 func (o *Options) check() error {
 	if o.Convention == "" {
 		o.Convention = detectors.ConventionDefault
+	}
+	if len(o.Config.Statistics) == 0 { // nobody waits for the next window here
+		o.Config.Statistics = []string{detectors.AllStatistics}
 	}
 	if o.Memory <= 0 {
 		o.Memory = DefaultMemory

@@ -130,27 +130,34 @@ const (
 
 // plot draws both sides as shares, on one scale.
 func plot(f *Feature) *htmlPlot {
-	labels, ref, cur := f.bars(plotBars)
-	most := 0.0
-	for i := range ref {
+	labels, ref, cur, rest := f.bars(plotBars)
+	drawn, most := len(ref)-rest, 0.0
+	for i := range drawn {
 		most = max(most, ref[i], cur[i])
 	}
 	if most == 0 {
 		return nil
 	}
 	p := &htmlPlot{Bars: nil, Labels: nil, Top: share(most)}
-	step := plotWidth / float64(len(ref))
+	step := plotWidth / float64(drawn)
 	unit := func(x float64) string { return fmt.Sprintf("%.2f", x) }
 	for i := range ref {
 		where := ""
 		switch {
 		case labels != nil:
 			where = labels[i] + ": "
-			p.Labels = append(p.Labels, htmlLabel{Text: labels[i], Reference: fmt.Sprintf("%.1f %%", 100*ref[i]), Current: fmt.Sprintf("%.1f %%", 100*cur[i])})
+			text := labels[i]
+			if text == result.Other {
+				text = "other (new or rare)"
+			}
+			p.Labels = append(p.Labels, htmlLabel{Text: text, Reference: fmt.Sprintf("%.1f %%", 100*ref[i]), Current: fmt.Sprintf("%.1f %%", 100*cur[i])})
 		case f.Shape != nil:
 			width := (f.Shape.High - f.Shape.Low) / shapeBins
 			lo, hi := f.Shape.Low+float64(i)*width, f.Shape.Low+float64(i+1)*width
 			where = number(&lo) + " to " + number(&hi) + ": "
+		}
+		if i >= drawn {
+			continue // in the table only
 		}
 		title := fmt.Sprintf("%sreference %.1f %%, current %.1f %%", where, 100*ref[i], 100*cur[i])
 		for k, part := range []float64{ref[i], cur[i]} {

@@ -126,8 +126,9 @@ func grouped(n uint64) string {
 func rowsOf(s result.Side) uint64 { return s.Count + s.Missing + s.Invalid + s.Inf }
 
 // bars are the heights to draw a feature by, each side as shares of its own: of a numeric feature over equal widths, of a
-// categorical one by category, at most n of them.
-func (f *Feature) bars(n int) (labels []string, ref, cur []float64) {
+// categorical one by category, at most n of them. rest is how many of these stand for several categories together, none or the last: they say
+// nothing about a shape.
+func (f *Feature) bars(n int) (labels []string, ref, cur []float64, rest int) {
 	share := func(counts []uint64) []float64 {
 		var total uint64
 		for _, c := range counts {
@@ -142,7 +143,7 @@ func (f *Feature) bars(n int) (labels []string, ref, cur []float64) {
 		return out
 	}
 	if f.Shape != nil {
-		return nil, share(f.Shape.Reference), share(f.Shape.Current)
+		return nil, share(f.Shape.Reference), share(f.Shape.Current), 0
 	}
 	bins := slices.Clone(f.Bins)
 	size := func(b result.Bin) float64 {
@@ -151,16 +152,16 @@ func (f *Feature) bars(n int) (labels []string, ref, cur []float64) {
 	}
 	if len(bins) > n { // the largest, and the rest as one
 		slices.SortStableFunc(bins, func(a, b result.Bin) int { return cmp.Compare(size(b), size(a)) })
-		rest := result.Bin{Label: strconv.Itoa(len(bins)-n+1) + " more", Reference: 0, Current: 0}
+		others := result.Bin{Label: strconv.Itoa(len(bins)-n+1) + " more", Reference: 0, Current: 0}
 		for _, b := range bins[n-1:] {
-			rest.Reference += b.Reference
-			rest.Current += b.Current
+			others.Reference += b.Reference
+			others.Current += b.Current
 		}
-		bins = append(bins[:n-1], rest)
+		bins, rest = append(bins[:n-1], others), 1
 	}
 	var r, c []uint64
 	for _, b := range bins {
 		labels, r, c = append(labels, b.Label), append(r, b.Reference), append(c, b.Current)
 	}
-	return labels, share(r), share(c)
+	return labels, share(r), share(c), rest
 }

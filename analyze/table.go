@@ -178,8 +178,9 @@ func (t *table) featureLine(f *Feature) []string {
 	if f.Kind == KindIgnored {
 		return append(line[:2], "", "", "", "", "", "", oneLine(f.Reasons[0]))
 	}
-	_, ref, cur := f.bars(tableBar)
-	line[8] = spark(ref) + " → " + spark(cur)
+	_, ref, cur, rest := f.bars(tableBar + 1)
+	drawn := len(ref) - rest
+	line[8] = spark(ref[:drawn]) + " → " + spark(cur[:drawn])
 	return line
 }
 
