@@ -8,10 +8,10 @@ PYTHON   ?= python3
 LINT     := $(GO) tool -modfile=tools/golangci-lint/go.mod golangci-lint
 
 .DEFAULT_GOAL := help
-.PHONY: help build test race lint fmt fuzz simulate bench bench-analyze verify-conventions soak generate screenshots metrics ci docker clean
+.PHONY: help build test race test-influx2 lint fmt fuzz simulate bench bench-analyze verify-conventions soak generate screenshots metrics ci docker clean
 
 help: ## list these targets
-	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk 'BEGIN {FS = ":.*## "} /^[a-z0-9-]+:.*## / {printf "  make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 build: ## build bin/driftd, one static binary
 	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '$(LDFLAGS)' -o bin/driftd ./cmd/driftd
@@ -21,6 +21,10 @@ test: ## run every test, against the real broker and store (under 10 minutes on 
 
 race: ## run every test under the race detector, in random order
 	scripts/test.sh -race -shuffle=on
+
+test-influx2: ## run the tests of InfluxDB against a 2.7 built from source (needs Rust; its first build takes minutes)
+	scripts/influxd2.sh
+	INFLUXD="$(CURDIR)/bin/influxd2" $(GO) test -count=1 ./influx
 
 lint: ## run golangci-lint, pinned in tools/golangci-lint (its first run compiles it: some minutes)
 	$(LINT) run ./...
