@@ -27,9 +27,9 @@ import (
 	"github.com/driftd/driftd/broker"
 	"github.com/driftd/driftd/config"
 	"github.com/driftd/driftd/crash"
+	"github.com/driftd/driftd/influx"
 	"github.com/driftd/driftd/journal"
 	"github.com/driftd/driftd/lease"
-	"github.com/driftd/driftd/store"
 	"github.com/driftd/driftd/web"
 )
 
@@ -62,7 +62,8 @@ type App struct {
 	js         jetstream.JetStream
 	refs       *journal.References
 	references *references
-	store      *store.Store
+	reader     web.Reader
+	influx     *influx.DB // nil with the embedded store
 	web        *web.Server
 	partitions []*partition
 	leases     *lease.Keeper
@@ -212,30 +213,13 @@ func (a *App) openStreams(ctx context.Context) error {
 	return err
 }
 
-func (a *App) openStore(ctx context.Context) error {
-	s, err := store.Open(ctx, filepath.Join(a.config.DataDir, "store.db"), store.Options{
-		Retention: a.config.Store.Retention.Std(), Logger: a.log,
-	})
-	if err != nil {
-		return err
-	}
-	a.store = s
-	a.onClose("the store", s.Close)
-	name := storeConsumer
-	if a.embedded == nil {
-		name += "-" + a.node // daemons that share a broker have a store each, and each needs all results
-	}
-	a.sink = newSink(a.js, name, s, a.log)
-	return nil
-}
-
 func (a *App) openWeb(ctx context.Context) error {
 	registry := prometheus.NewRegistry()
 	a.metrics, a.selfwatch = newMetrics(registry, a), newSelfwatch(a)
 	registry.MustRegister(a.selfwatch)
 	c, nats := a.config.Web, a.config.NATS // no reload changes them
 	server, err := web.New(web.Options{
-		Reader: a.store, Publish: a.publish, Takes: func(model string) bool { _, ok := nats.PartitionOf(model); return ok },
+		Reader: a.reader, Publish: a.publish, Takes: func(model string) bool { _, ok := nats.PartitionOf(model); return ok },
 		Health: a.health, Self: a.selfwatch.firing, Reload: a.Reload, Registry: registry, Logger: a.log,
 		WebConfigFile: c.ConfigFile, Listen: c.Listen, AllowedHosts: c.AllowedHosts, Version: a.o.Version, Annotations: a.annotations, MaxBody: 0,
 	})
@@ -286,6 +270,7 @@ func (a *App) Run(ctx context.Context) error {
 	late := context.WithoutCancel(ctx)
 	sinks := start(late, cancel, "the sink of the store", a.sink.Run)
 	self := start(late, cancel, "the watch over driftd itself", a.selfwatch.Run)
+	samples := start(late, cancel, "the samples of health", a.sample)
 	server := start(late, cancel, "HTTP", a.web.Run)
 	<-run.Done()
 	a.shutting.Store(true)
@@ -302,7 +287,7 @@ func (a *App) Run(ctx context.Context) error {
 		}
 	}
 	a.web.Drain()
-	err = errors.Join(err, self.stop(), sinks.stop(), server.stop())
+	err = errors.Join(err, self.stop(), sinks.stop(), samples.stop(), server.stop())
 	if cause := context.Cause(run); ctx.Err() == nil && cause != nil && !errors.Is(cause, context.Canceled) {
 		err = errors.Join(err, cause)
 	}

@@ -2,6 +2,7 @@ package app
 
 import (
 	"github.com/driftd/driftd/crash"
+	"github.com/driftd/driftd/influx"
 	"github.com/driftd/driftd/pipeline"
 	"github.com/driftd/driftd/store"
 	"github.com/driftd/driftd/web"
@@ -15,4 +16,5 @@ var (
 	_ pipeline.Source  = source{}
 	_ pipeline.Witness = (*crash.Recorder)(nil)
 	_ web.Reader       = (*store.Store)(nil)
+	_ web.Reader       = (*influx.DB)(nil)
 )

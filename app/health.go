@@ -28,8 +28,8 @@ func (a *App) health() web.Health {
 	if !a.nc.IsConnected() {
 		h.Waiting = append(h.Waiting, "the broker is away")
 	}
-	if a.sink.down.Load() {
-		h.Waiting = append(h.Waiting, "the store does not take results: they wait in the outbox")
+	if why := a.sink.why(); why != "" {
+		h.Waiting = append(h.Waiting, why)
 	}
 	return h
 }

@@ -8,6 +8,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/collectors"
 
 	"github.com/driftd/driftd/event"
+	"github.com/driftd/driftd/influx"
 	"github.com/driftd/driftd/pipeline"
 	"github.com/driftd/driftd/result"
 )
@@ -22,6 +23,7 @@ type metrics struct {
 	events     *prometheus.Desc
 	rejected   *prometheus.Desc
 	verdicts   *prometheus.Desc
+	refused    *prometheus.Desc
 	gauges     []gauge
 	parts      []partMetric
 }
@@ -59,6 +61,7 @@ func newMetrics(registry prometheus.Registerer, a *App) *metrics {
 		events:   desc("driftd_ingest_records_total", "Records that were folded, by what became of them.", "result"),
 		rejected: desc("driftd_ingest_rejected_total", "Records that were dead-lettered, by reason.", "reason"),
 		verdicts: desc("driftd_detector_results_total", "Results by verdict.", "verdict"),
+		refused:  desc("driftd_store_refused_total", "Lines or documents that the store refused for good, by reason.", "reason"),
 		counters: []counter{
 			{desc("driftd_ingest_messages_total", "Messages that were folded."), func(_ *App, s *snap) float64 { return float64(s.Stats.Messages) }},
 			{desc("driftd_ingest_markers_total", "Markers that were folded."), func(_ *App, s *snap) float64 { return float64(s.Stats.Markers) }},
@@ -114,10 +117,6 @@ func newMetrics(registry prometheus.Registerer, a *App) *metrics {
 				desc("driftd_store_expired_documents_total", "Documents that left the outbox before the store had them."),
 				func(a *App, _ *snap) float64 { return float64(a.sink.expired()) },
 			},
-			{
-				desc("driftd_store_refused_documents_total", "Documents that the store refused."),
-				func(a *App, _ *snap) float64 { return float64(a.sink.refused.Load()) },
-			},
 		},
 		gauges: []gauge{
 			{
@@ -139,7 +138,7 @@ func newMetrics(registry prometheus.Registerer, a *App) *metrics {
 				return float64(n)
 			}},
 			{desc("driftd_window_models", "Models that are counted."), func(_ *App, s *snap) float64 { return float64(len(s.Sources)) }},
-			{desc("driftd_store_up", "Whether the store takes results."), func(a *App, _ *snap) float64 { return truth(!a.sink.down.Load()) }},
+			{desc("driftd_store_up", "Whether the store takes results."), func(a *App, _ *snap) float64 { return truth(a.sink.why() == "") }},
 			{
 				desc("driftd_lease_members", "Daemons that share the partitions, this one among them."),
 				func(a *App, _ *snap) float64 { return float64(a.leases.Status().Members) },
@@ -212,6 +211,7 @@ func (m *metrics) Describe(ch chan<- *prometheus.Desc) {
 	ch <- m.events
 	ch <- m.rejected
 	ch <- m.verdicts
+	ch <- m.refused
 	for _, c := range m.counters {
 		ch <- c.desc
 	}
@@ -242,6 +242,10 @@ func (m *metrics) Collect(ch chan<- prometheus.Metric) {
 	}
 	for _, v := range []result.Verdict{result.Drift, result.Warning, result.Stable, result.Insufficient} {
 		count(m.verdicts, float64(s.Verdicts[v]), string(v))
+	}
+	refused := m.app.sink.refusals()
+	for _, r := range influx.Reasons() {
+		count(m.refused, float64(refused[string(r)]), string(r))
 	}
 	for _, c := range m.counters {
 		count(c.desc, c.read(m.app, &snap))

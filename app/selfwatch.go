@@ -139,8 +139,8 @@ func (w *selfwatch) look(now time.Time) conditions {
 		part := fmt.Sprintf("partition %d", l.Number)
 		c.add(w.grew(part+" leases", l.Lost), selfalert.LeaseLost, part, "%d since the start", l.Lost)
 	}
-	down, lost := a.sink.down.Load(), a.sink.expired()
-	c.add(down, selfalert.SinkDown, "store", "the last write failed")
+	down, lost := a.sink.why(), a.sink.expired()
+	c.add(down != "", selfalert.SinkDown, "store", "%s", down)
 	c.add(w.grew("store expired", lost), selfalert.OutboxExpired, "store", "%d documents since the start", lost)
 	return c
 }

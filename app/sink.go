@@ -5,117 +5,202 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"strings"
+	"math/rand/v2"
+	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
 
+	"github.com/driftd/driftd/influx"
 	"github.com/driftd/driftd/ingest"
-	"github.com/driftd/driftd/store"
 )
 
-// sinkBatch is how many documents one transaction of the store takes.
-const sinkBatch = 500
+const (
+	sinkBatch   = 500 // documents of one write
+	sinkAhead   = 2   // writes that are read ahead while one is under way
+	sinkWorking = 4 * time.Second
+	firstWait   = 100 * time.Millisecond
+	longestWait = 30 * time.Second
+)
 
-// sink writes committed documents into the embedded store: it acknowledges after the write, so that an outage or a crash
-// delivers them again, and a repetition is a no-op.
+// sink writes committed documents into a store: it acknowledges after the write, so that an outage or a crash delivers them
+// again, and a repetition changes nothing.
 type sink struct {
-	js    jetstream.JetStream
-	name  string // of its consumer
-	store *store.Store
-	log   *slog.Logger
+	js      jetstream.JetStream
+	durable string
+	to      target
+	log     *slog.Logger
 
-	written, failed, refused atomic.Uint64
-	down                     atomic.Bool
+	written, failed atomic.Uint64
+	refused         sync.Map // influx.Reason → *atomic.Uint64
+	pending         atomic.Uint64
+	trouble         atomic.Pointer[string] // why the store takes nothing; nil while it does
 
 	outbox atomic.Pointer[ingest.Sink] // nil: to be opened
 	gone   atomic.Uint64               // documents that expired unread under earlier readers
 }
 
-func newSink(js jetstream.JetStream, name string, s *store.Store, log *slog.Logger) *sink {
-	return &sink{js: js, name: name, store: s, log: log} //nolint:exhaustruct // counters begin at zero
+func newSink(js jetstream.JetStream, durable string, to target, log *slog.Logger) *sink {
+	return &sink{js: js, durable: durable, to: to, log: log} //nolint:exhaustruct // counters begin at zero
+}
+
+// open opens the outbox. Daemons that write to one InfluxDB share the work.
+func (s *sink) open(ctx context.Context) (*ingest.Sink, error) {
+	if s.durable == influxConsumer {
+		return ingest.SharedOutbox(ctx, s.js, s.durable)
+	}
+	return ingest.Outbox(ctx, s.js, s.durable)
 }
 
 // Run consumes the outbox until ctx ends.
 func (s *sink) Run(ctx context.Context) error {
-	wait := 100 * time.Millisecond
+	failures := 0
 	for ctx.Err() == nil {
+		before := s.written.Load()
 		err := s.consume(ctx)
 		if ctx.Err() != nil {
 			return nil //nolint:nilerr // asked to stop
 		}
-		if s.down.CompareAndSwap(false, true) {
-			s.log.Warn("the store does not take results: they wait in the outbox", slog.Any("err", err))
+		if s.written.Load() != before {
+			failures = 0
 		}
+		wait := backOff(failures, err)
+		failures++
+		s.report(err)
 		select {
 		case <-ctx.Done():
 		case <-time.After(wait):
 		}
-		wait = min(2*wait, 10*time.Second)
 	}
 	return nil
 }
 
+// backOff returns how long to wait after the nth failure in a row: doubling up to half a minute, between half and all of it
+// by chance, so that replicas do not come back together; longer where the server asks for it.
+func backOff(n int, err error) time.Duration {
+	wait := min(firstWait<<min(n, 20), longestWait)
+	wait = wait/2 + rand.N(wait/2+1) //nolint:gosec // no secret hangs on it
+	if u, ok := errors.AsType[*influx.UnavailableError](err); ok {
+		wait = max(wait, u.After)
+	}
+	return wait
+}
+
+// report says once that the store takes nothing, and again when the reason is another one.
+func (s *sink) report(err error) {
+	kind := "the store does not take results: they wait in the outbox"
+	paused, isPaused := errors.AsType[*influx.PausedError](err)
+	if isPaused {
+		kind = fmt.Sprintf("the store refuses results (%d): they wait in the outbox until somebody looks: %s", paused.Status, paused.Remedy)
+	}
+	if old := s.trouble.Swap(&kind); old != nil && *old == kind {
+		return
+	}
+	if isPaused {
+		s.log.Error("the store refuses results until somebody looks: they wait in the outbox", slog.Any("err", err))
+		return
+	}
+	s.log.Warn("the store does not take results: they wait in the outbox", slog.Any("err", err))
+}
+
+// recovered says once that the store takes results again.
+func (s *sink) recovered() {
+	if s.trouble.Swap(nil) != nil {
+		s.log.Info("the store takes results again")
+	}
+}
+
+// why returns why the store takes nothing; empty while it does.
+func (s *sink) why() string {
+	if text := s.trouble.Load(); text != nil {
+		return *text
+	}
+	return ""
+}
+
+// consume reads the outbox ahead of the writes, until one fails.
 func (s *sink) consume(ctx context.Context) error {
 	outbox := s.outbox.Load()
 	if outbox == nil {
 		var err error
-		if outbox, err = ingest.Outbox(ctx, s.js, s.name); err != nil {
+		if outbox, err = s.open(ctx); err != nil {
 			return fmt.Errorf("opening the outbox: %w", err)
 		}
 		s.outbox.Store(outbox)
 	}
-	for {
-		msgs, err := outbox.Fetch(ctx, sinkBatch)
-		if err != nil {
-			s.gone.Add(outbox.Lost())
-			s.outbox.Store(nil)
-			return fmt.Errorf("reading the outbox: %w", err)
+	if err := s.to.check(ctx); err != nil {
+		return fmt.Errorf("asking the store: %w", err)
+	}
+	s.recovered()
+	ctx, cancel := context.WithCancel(ctx)
+	batches := make(chan []ingest.OutboxMsg, sinkAhead)
+	read := make(chan error, 1)
+	go func() {
+		defer close(batches)
+		for {
+			if n, err := outbox.Pending(ctx); err == nil {
+				s.pending.Store(n)
+			}
+			msgs, err := outbox.Fetch(ctx, sinkBatch)
+			if err != nil {
+				if ctx.Err() == nil {
+					s.gone.Add(outbox.Lost())
+					s.outbox.Store(nil)
+				}
+				read <- fmt.Errorf("reading the outbox: %w", err)
+				return
+			}
+			if len(msgs) == 0 {
+				continue
+			}
+			select {
+			case batches <- msgs:
+			case <-ctx.Done():
+				read <- ctx.Err()
+				return
+			}
 		}
-		if len(msgs) == 0 {
-			continue
-		}
-		if err := s.write(ctx, msgs); err != nil {
-			return err
+	}()
+	var err error
+	for msgs := range batches {
+		if err = s.write(ctx, msgs); err != nil {
+			break
 		}
 	}
+	cancel()
+	for msgs := range batches { // what was read ahead comes again
+		giveBack(msgs, s.log)
+	}
+	if rerr := <-read; err == nil {
+		err = rerr
+	}
+	return err
 }
 
-// write stores a batch; where the store refuses a document, the others are stored one by one.
+// write stores a batch and acknowledges it.
 func (s *sink) write(ctx context.Context, msgs []ingest.OutboxMsg) error {
-	docs := make([]store.Document, 0, len(msgs))
+	docs := make([]document, 0, len(msgs))
 	for _, m := range msgs {
-		docs = append(docs, store.Document{ID: m.ID, Data: m.Data})
+		docs = append(docs, document{m.ID, m.Data})
 	}
-	err := s.store.Write(ctx, docs)
-	_, refused := errors.AsType[*store.DocumentError](err)
-	switch {
-	case err == nil:
-		s.written.Add(uint64(len(docs)))
-	case refused && len(docs) > 1:
-		for _, m := range msgs {
-			if err := s.write(ctx, []ingest.OutboxMsg{m}); err != nil {
-				return err
-			}
-		}
-		return nil
-	case refused:
-		s.refused.Add(1)
-		s.log.Error("the store refused a document; it stays in the outbox until that expires", slog.Any("err", err))
-	default:
+	done := keepWorking(msgs)
+	refused, err := s.to.write(ctx, docs)
+	if err == nil {
+		err = keepRefused(ctx, s.js, s.durable, refused)
+	}
+	done()
+	if err != nil {
 		s.failed.Add(1)
-		for _, m := range msgs {
-			if nerr := m.Nak(time.Second); nerr != nil {
-				s.log.Debug("returning a document to the outbox", slog.Any("err", nerr))
-			}
-		}
+		giveBack(msgs, s.log)
 		return fmt.Errorf("writing to the store: %w", err)
 	}
-	s.down.Store(false)
+	s.note(refused)
+	s.written.Add(uint64(len(docs)))
+	s.recovered()
 	for _, m := range msgs {
 		if err := m.Ack(); err != nil {
-			return fmt.Errorf("acknowledging %s: %w", strings.TrimSpace(m.ID), err)
+			return fmt.Errorf("acknowledging %s: %w", m.ID, err)
 		}
 	}
 	return nil
@@ -140,9 +225,65 @@ func (s *sink) behind(ctx context.Context) (share float64, n uint64, err error) 
 	return standing.Share, standing.Waiting, err
 }
 
-// drain waits until everything in the outbox is stored.
+// keepWorking tells the broker, while a slow write is under way, not to deliver its documents again.
+func keepWorking(msgs []ingest.OutboxMsg) (done func()) {
+	stop, stopped := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(stopped)
+		tick := time.NewTicker(sinkWorking)
+		defer tick.Stop()
+		for {
+			select {
+			case <-stop:
+				return
+			case <-tick.C:
+			}
+			for _, m := range msgs {
+				_ = m.Working() // a failure shows when the document is acknowledged
+			}
+		}
+	}()
+	return func() {
+		close(stop)
+		<-stopped
+	}
+}
+
+func giveBack(msgs []ingest.OutboxMsg, log *slog.Logger) {
+	for _, m := range msgs {
+		if err := m.Nak(time.Second); err != nil {
+			log.Debug("returning a document to the outbox", slog.Any("err", err))
+		}
+	}
+}
+
+// note counts what was refused, and says the first of each reason of a batch.
+func (s *sink) note(refused []influx.Refusal) {
+	seen := map[influx.Reason]bool{}
+	for _, r := range refused {
+		n, _ := s.refused.LoadOrStore(r.Reason, new(atomic.Uint64))
+		n.(*atomic.Uint64).Add(1) //nolint:errcheck,forcetypeassert // nothing else is stored
+		if !seen[r.Reason] {
+			seen[r.Reason] = true
+			s.log.Error("the store refused a line for good: it is in the stream of refused lines", slog.String("stream", refusedStream),
+				slog.String("document", r.ID), slog.String("reason", string(r.Reason)), slog.String("detail", r.Detail))
+		}
+	}
+}
+
+// refusals returns how many lines were refused, by reason.
+func (s *sink) refusals() map[string]uint64 {
+	out := map[string]uint64{}
+	s.refused.Range(func(k, v any) bool {
+		out[string(k.(influx.Reason))] = v.(*atomic.Uint64).Load() //nolint:errcheck,forcetypeassert // nothing else is stored
+		return true
+	})
+	return out
+}
+
+// drain waits until everything in the outbox is stored. A store that takes nothing is not waited for.
 func (s *sink) drain(ctx context.Context) error {
-	outbox, err := ingest.Outbox(ctx, s.js, s.name)
+	outbox, err := s.open(ctx)
 	if err != nil {
 		return err
 	}
@@ -155,6 +296,9 @@ func (s *sink) drain(ctx context.Context) error {
 		}
 		if n == 0 {
 			return nil
+		}
+		if why := s.why(); why != "" {
+			return fmt.Errorf("%d documents wait: %s", n, why)
 		}
 		select {
 		case <-ctx.Done():

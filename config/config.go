@@ -175,11 +175,51 @@ type Web struct {
 
 // Store keeps results as time series.
 type Store struct {
-	// `embedded` is a database file in the data directory, for a single node. `influxdb` comes with a later version.
-	Type string `yaml:"type" enum:"embedded"`
+	// `embedded` is a database file in the data directory, for a single node; `influxdb` is a bucket of an InfluxDB, 1.8 or 2.x.
+	Type string `yaml:"type" enum:"embedded|influxdb"`
 
-	// How long results are kept, measured from the newest event time of the data and not from the wall clock. `0s` keeps all.
+	// How long the embedded store keeps results, measured from the newest event time of the data and not from the wall clock.
+	// `0s` keeps all. A bucket of InfluxDB has a retention of its own.
 	Retention Duration `yaml:"retention" min:"0s"`
+
+	// The InfluxDB, where `store.type` is `influxdb`.
+	InfluxDB InfluxDB `yaml:"influxdb"`
+}
+
+// InfluxDB is where results go, and how. docs/data-model.md describes what is written there.
+type InfluxDB struct {
+	// The address, such as `https://influx.example.org:8086`. A user or password in it is refused: it would be shown in logs.
+	URL string `yaml:"url"`
+
+	// The organisation. 1.8 has none: leave it empty.
+	Org string `yaml:"org"`
+
+	// The bucket; of 1.8 the database, or `database/retention-policy`. `driftd init influxdb` creates it.
+	Bucket string `yaml:"bucket"`
+
+	// A file with the token; of 1.8 `user:password`. It is read again after a refusal. Empty: no authentication.
+	TokenFile string `yaml:"token_file"`
+
+	// Certificates of the connection.
+	TLS TLS `yaml:"tls"`
+
+	// The language in which the page and the API ask. `auto` takes InfluxQL where the server is a 1.x, else Flux.
+	Query string `yaml:"query" enum:"auto|influxql|flux"`
+
+	// The longest that one request may take.
+	Timeout Duration `yaml:"timeout" min:"1s" max:"5m"`
+
+	// Lines in one request.
+	BatchLines int `yaml:"batch_lines" min:"1" max:"50000"`
+
+	// Bytes in one request, before compression.
+	BatchBytes Bytes `yaml:"batch_bytes" min:"64KiB" max:"64MiB"`
+
+	// Whether requests are compressed.
+	Gzip bool `yaml:"gzip"`
+
+	// Whether the bins of features are written: `driftd_histogram`, which is most of the series. The page does not need them.
+	Histograms bool `yaml:"histograms"`
 }
 
 // Commit bounds what one atomic batch may hold. The first bound that is reached commits.

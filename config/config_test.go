@@ -317,6 +317,8 @@ func TestLeaksNoSecret(t *testing.T) {
 		"nats:\n  token_file: \"hunter2\\u0007\"\n",
 		"api_key: hunter2\n",
 		"store: {type: influxdb, token: hunter2}\n",
+		"store: {type: influxdb, influxdb: {url: 'http://bob:hunter2@host'}}\n",
+		"store: {influxdb: {token: hunter2}}\n",
 	} {
 		_, err := config.Parse("driftd.yaml", []byte(text))
 		if err == nil {

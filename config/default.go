@@ -26,8 +26,10 @@ func Default() *Config {
 		},
 		DataDir: "./driftd-data",
 		Web:     Web{Listen: "127.0.0.1:8790", AllowedHosts: []string{}},
-		Store:   Store{Type: "embedded", Retention: 90 * Day},
-		Commit:  Commit{Interval: Duration(time.Second), MaxMessages: 900, MaxBytes: 32 * MiB},
+		Store: Store{Type: "embedded", Retention: 90 * Day, InfluxDB: InfluxDB{
+			Bucket: "driftd", Query: "auto", Timeout: Duration(10 * time.Second), BatchLines: 5000, BatchBytes: 4 * MiB, Gzip: true, Histograms: true,
+		}},
+		Commit: Commit{Interval: Duration(time.Second), MaxMessages: 900, MaxBytes: 32 * MiB},
 		Limits: Limits{
 			MaxMessage: 8 * MiB, MaxRecord: MiB,
 			MaxFeatures: 5000, MaxModels: 1000, MaxVersions: 20, DedupIDs: 1_000_000,

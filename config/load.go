@@ -78,6 +78,7 @@ func (c *Config) files() []*string {
 	n := &c.NATS
 	return []*string{
 		&n.CredentialsFile, &n.NKeyFile, &n.PasswordFile, &n.TokenFile, &n.TLS.CAFile, &n.TLS.CertFile, &n.TLS.KeyFile, &c.Web.ConfigFile,
+		&c.Store.InfluxDB.TokenFile, &c.Store.InfluxDB.TLS.CAFile, &c.Store.InfluxDB.TLS.CertFile, &c.Store.InfluxDB.TLS.KeyFile,
 	}
 }
 

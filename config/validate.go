@@ -61,6 +61,7 @@ func (k *checker) check() {
 	k.checkNATS()
 	k.checkPartitions()
 	k.checkServers()
+	k.checkInfluxDB()
 	k.checkSizes()
 	k.checkModels()
 }
@@ -79,7 +80,7 @@ func bounds(path string, v reflect.Value, without ...string) []finding {
 			out = append(out, bounds(p, field)...)
 		case f.Tag.Get("enum") != "":
 			if choices := strings.Split(f.Tag.Get("enum"), "|"); !slices.Contains(choices, field.String()) {
-				out = append(out, finding{path: p, message: enumMessage(p, choices, field.String())})
+				out = append(out, finding{path: p, message: enumMessage(choices, field.String())})
 			}
 		default:
 			if message := rangeMessage(field, f.Tag.Get("min"), f.Tag.Get("max")); message != "" {
@@ -90,10 +91,7 @@ func bounds(path string, v reflect.Value, without ...string) []finding {
 	return out
 }
 
-func enumMessage(path string, choices []string, got string) string {
-	if path == "store.type" && got == "influxdb" {
-		return "influxdb comes with a later version; this one keeps results in its embedded store: say `type: embedded`"
-	}
+func enumMessage(choices []string, got string) string {
 	if len(choices) == 1 {
 		return fmt.Sprintf("must be %s, got %q", choices[0], shorten(got))
 	}

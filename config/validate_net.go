@@ -29,13 +29,37 @@ func (k *checker) checkNATS() {
 	if n.URL == "" && n.Replicas > 1 && n.Replicas <= 5 {
 		k.fail("nats.replicas", []string{"nats.url"}, "must be 1 with the embedded broker, got %d: set nats.url to use a cluster", n.Replicas)
 	}
-	t := &n.TLS
+	k.checkTLS("nats.tls", &n.TLS)
+}
+
+func (k *checker) checkTLS(path string, t *TLS) {
+	cert, key := path+".cert_file", path+".key_file"
 	if t.CertFile != "" && t.KeyFile == "" {
-		k.fail("nats.tls.cert_file", []string{"nats.tls.key_file"}, "needs nats.tls.key_file as well")
+		k.fail(cert, []string{key}, "needs %s as well", key)
 	}
 	if t.KeyFile != "" && t.CertFile == "" {
-		k.fail("nats.tls.key_file", []string{"nats.tls.cert_file"}, "needs nats.tls.cert_file as well")
+		k.fail(key, []string{cert}, "needs %s as well", cert)
 	}
+}
+
+// checkInfluxDB applies the rules about the InfluxDB that results go to.
+func (k *checker) checkInfluxDB() {
+	i := &k.c.Store.InfluxDB
+	used := k.c.Store.Type == "influxdb"
+	u, err := url.Parse(i.URL)
+	switch {
+	case i.URL == "" && used:
+		k.fail("store.type", []string{"store.influxdb.url"}, "influxdb needs store.influxdb.url, such as http://localhost:8086")
+	case i.URL == "":
+	case err == nil && u.User != nil, strings.Contains(i.URL, "@"):
+		k.fail("store.influxdb.url", nil, "must not hold a user or a password, which logs would show: put user:password or a token into token_file")
+	case err != nil || (u.Scheme != "http" && u.Scheme != "https") || u.Hostname() == "" || u.RawQuery != "":
+		k.fail("store.influxdb.url", nil, "must be an address such as http://localhost:8086, got %q", shorten(i.URL))
+	}
+	if used && strings.TrimSpace(i.Bucket) == "" {
+		k.fail("store.influxdb.bucket", []string{"store.type"}, "must name a bucket (of 1.8: a database)")
+	}
+	k.checkTLS("store.influxdb.tls", &i.TLS)
 }
 
 func (k *checker) checkURL(text string) {

@@ -73,6 +73,7 @@ type daemon struct {
 	tb      testing.TB
 	dir     string   // data directory
 	input   string   // name of the input stream
+	sink    string   // the durable consumer that feeds the store, or how its name begins
 	config  string   // path of the configuration; empty: none
 	args    []string // further flags of `driftd run`
 	listens bool     // the configuration says where to listen
@@ -89,7 +90,7 @@ type daemon struct {
 func newDaemon(tb testing.TB, config string) *daemon {
 	tb.Helper()
 	d := &daemon{
-		tb: tb, dir: filepath.Join(tb.TempDir(), "data"), input: journal.InputStream(0), config: "", args: nil, listens: false, scheme: "http", auth: nil,
+		tb: tb, dir: filepath.Join(tb.TempDir(), "data"), input: journal.InputStream(0), sink: "driftd-store", config: "", args: nil, listens: false, scheme: "http", auth: nil,
 		client: &http.Client{Timeout: patience, Transport: &http.Transport{DisableKeepAlives: true}},
 		log:    &logBuffer{}, cmd: nil, exited: nil, run: broker.Runtime{},
 	}
@@ -320,7 +321,7 @@ func (d *daemon) settled(js jetstream.JetStream) {
 		}
 		readers := 0
 		for c := range outbox.ListConsumers(d.tb.Context()).Info() {
-			if !strings.HasPrefix(c.Name, "driftd-store") {
+			if !strings.HasPrefix(c.Name, d.sink) {
 				continue
 			}
 			readers++ // its NumPending lags behind the stream

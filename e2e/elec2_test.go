@@ -87,7 +87,8 @@ func TestElec2(t *testing.T) {
 				`driftd_ingest_records_total{result="label"}`:     elec2test.Labels,
 				`driftd_ingest_records_total{result="duplicate"}`: elec2test.Duplicates,
 				`driftd_ingest_records_total{result="late"}`:      0,
-				`driftd_store_refused_documents_total`:            0,
+				`driftd_store_refused_total{reason="malformed"}`:  0,
+				`driftd_store_refused_total{reason="conflict"}`:   0,
 			} {
 				if got := d.metric(series); got != n {
 					t.Errorf("%s is %v, want %v", series, got, n)

@@ -14,6 +14,9 @@ import (
 	"github.com/driftd/driftd/history"
 )
 
+// documentsAtOnce is how many documents EachDocument holds in memory, where not more of them have one time.
+const documentsAtOnce = 500
+
 // stored is one committed document as it is read back.
 type stored struct {
 	resultID string
@@ -83,3 +86,47 @@ func assemble(r *row) ([]byte, error) {
 var decoder = sync.OnceValues(func() (*zstd.Decoder, error) { //nolint:gochecknoglobals // a stateless tool, made once
 	return zstd.NewReader(nil, zstd.WithDecoderConcurrency(4), zstd.WithDecoderMaxMemory(maxDocument))
 })
+
+// EachDocument calls f for every document of a model's results that is stored, oldest first, all revisions: the bytes that
+// were committed. Transitions are answered by Alerts.
+func (db *DB) EachDocument(ctx context.Context, model string, f func(Document) error) error {
+	from, atOnce := int64(-maxTime), documentsAtOnce
+	seen := map[string]bool{} // of the time that the next rows begin with
+	for {
+		s := everywhere(MeasurementDocument, []tag{{TagModel, model}}, append([]string{FieldResultID}, documentColumns()...)...)
+		s.from, s.newest, s.limit = from, false, atOnce
+		rows, err := db.query(ctx, &s)
+		if err != nil {
+			return err
+		}
+		begun := from
+		for i := range rows {
+			r := &rows[i]
+			id := r.text(FieldResultID)
+			if part := r.tags[TagPart]; part != partSummary {
+				id += "." + part
+			}
+			if r.time > from {
+				from = r.time
+				clear(seen)
+			}
+			if seen[id] {
+				continue
+			}
+			seen[id] = true
+			data, err := assemble(r)
+			if err != nil {
+				return fmt.Errorf("document %s: %w", id, err)
+			}
+			if err := f(Document{ID: id, Data: data}); err != nil {
+				return err
+			}
+		}
+		if len(rows) < atOnce {
+			return nil
+		}
+		if from == begun { // all of one time: more of them are needed to get beyond it
+			atOnce *= 2
+		}
+	}
+}

@@ -46,12 +46,13 @@ const (
 	ReasonType        Reason = "type_conflict"    // a field has another type in the bucket
 	ReasonUnparsable  Reason = "unparsable"       // the server cannot read the line
 	ReasonTooLarge    Reason = "too_large"        // one line alone is above the server's limit
+	ReasonConflict    Reason = "conflict"         // the embedded store has other bytes under the document's id
 	ReasonUnexplained Reason = "rejected"         // 400 or 422 with a text that driftd does not know
 )
 
 // Reasons returns all reasons of a Refusal.
 func Reasons() []Reason {
-	return []Reason{ReasonMalformed, ReasonRetention, ReasonType, ReasonUnparsable, ReasonTooLarge, ReasonUnexplained}
+	return []Reason{ReasonMalformed, ReasonRetention, ReasonType, ReasonUnparsable, ReasonTooLarge, ReasonConflict, ReasonUnexplained}
 }
 
 // Refusal is one line, or one whole document, that is not in InfluxDB and will not get there by trying again.

@@ -112,7 +112,8 @@ func (db *DB) resolve(ctx context.Context, q history.Series) (history.Series, er
 	return q, nil
 }
 
-// span returns the times at which the points of windows lie whose start is in [from, to).
+// span returns the times at which the points of windows lie whose start is in [from, to), where they are as long as their
+// size says. Of those that were extended, the newest lies behind; see straddling.
 func span(size, from, to int64) (first, end int64) {
 	first, end = -maxTime, int64(maxTime)
 	if from > -maxTime {
@@ -143,7 +144,10 @@ func (db *DB) windows(ctx context.Context, q history.Series, rg history.Range, a
 		to = at.start + 1
 	}
 	first, end := span(q.Size, from, to)
-	var all []*found
+	all, err := db.straddling(ctx, q, end, to)
+	if err != nil {
+		return nil, false, err
+	}
 	seen := map[string]bool{}
 	for chunk := 2*n + 16; ; chunk *= 2 {
 		s := everywhere(MeasurementSummary, resultTags(q), stateFields()...)
@@ -184,6 +188,31 @@ func (db *DB) windows(ctx context.Context, q history.Series, rg history.Range, a
 	}
 }
 
+// straddling returns the windows that start before to and were extended, for want of events, to an end at or after end.
+// Windows that are extended follow each other, so that there is at most one for each reference.
+func (db *DB) straddling(ctx context.Context, q history.Series, end, to int64) ([]*found, error) {
+	if end >= maxTime {
+		return nil, nil
+	}
+	s := everywhere(MeasurementSummary, resultTags(q), stateFields()...)
+	s.from, s.newest, s.limit = end, false, revisionsLooked
+	rows, err := db.query(ctx, &s)
+	if err != nil {
+		return nil, err
+	}
+	var out []*found
+	for i := range rows {
+		f, err := toFound(&rows[i])
+		if err != nil {
+			return nil, err
+		}
+		if f.state.Window.Start < to {
+			out = append(out, f)
+		}
+	}
+	return out, nil
+}
+
 // choose returns of each window and reference the revision that reads show: the newest one whose documents are all there, so
 // that a revision on its way never hides a whole one; before any is whole, the newest. Where more rows are to come, the
 // oldest window is left out: they may belong to it.
@@ -198,7 +227,7 @@ func (db *DB) choose(ctx context.Context, q history.Series, all []*found, whole 
 		groups = append(groups, []*found{f})
 	}
 	if !whole && len(sorted) > 0 {
-		last := sorted[len(sorted)-1].state.Window.Start
+		last := sorted[len(sorted)-1].state.Window.Start // a straddling window is never the oldest but alone
 		groups = slices.DeleteFunc(groups, func(g []*found) bool { return g[0].state.Window.Start == last })
 	}
 	var revised []*found

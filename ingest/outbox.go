@@ -36,6 +36,9 @@ type OutboxMsg struct {
 // Ack says that the sink has stored the document.
 func (m OutboxMsg) Ack() error { return m.msg.Ack() }
 
+// Working asks for another ten seconds before the document is delivered again: a slow sink calls it while it writes.
+func (m OutboxMsg) Working() error { return m.msg.InProgress() }
+
 // Nak gives the document back, to be delivered again after a delay.
 func (m OutboxMsg) Nak(delay time.Duration) error {
 	m.sink.giveBack(m.Seq)
@@ -49,6 +52,8 @@ type Sink struct {
 	cons jetstream.Consumer
 	name string
 	lost atomic.Uint64
+	// shared: other processes read with the same durable name, so that a gap in what this one gets is no loss.
+	shared bool
 
 	mu   sync.Mutex
 	high uint64          // highest sequence that was ever delivered to this sink, or is known to have expired before
@@ -88,6 +93,16 @@ func Outbox(ctx context.Context, js jetstream.JetStream, durable string) (*Sink,
 	return s, nil
 }
 
+// SharedOutbox is Outbox for a store that several processes write to: they share the durable name, and each document goes to
+// one of them.
+func SharedOutbox(ctx context.Context, js jetstream.JetStream, durable string) (*Sink, error) {
+	s, err := Outbox(ctx, js, durable)
+	if err == nil {
+		s.shared = true
+	}
+	return s, err
+}
+
 // Standing says how far a sink is behind the outbox.
 type Standing struct {
 	Waiting uint64  // documents that it has not acknowledged
@@ -100,13 +115,24 @@ func (s *Sink) Look(ctx context.Context) (Standing, error) {
 	if err != nil {
 		return Standing{}, fmt.Errorf("reading outbox for %s: %w", s.name, err)
 	}
-	waiting, err := s.Pending(ctx)
+	info, err := s.cons.Info(ctx)
 	if err != nil {
-		return Standing{}, err
+		return Standing{}, fmt.Errorf("reading outbox for %s: %w", s.name, err)
 	}
+	if s.shared {
+		s.reach(info.Delivered.Stream)
+	}
+	waiting := waitingOf(info)
 	state := stream.CachedInfo().State
 	s.expire(max(state.FirstSeq, 1))
 	return Standing{Waiting: waiting, Share: float64(waiting) / float64(max(1, state.Msgs))}, nil
+}
+
+// reach notes how far the sharing processes have come together.
+func (s *Sink) reach(seq uint64) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.high = max(s.high, seq)
 }
 
 // expire counts the documents before first that this sink has not stored: they are gone.
@@ -139,7 +165,9 @@ func (s *Sink) take(seq uint64, firstTime bool) {
 	delete(s.back, seq)
 	if firstTime && seq > s.high {
 		// The outbox has no holes of its own: what is missing has expired.
-		s.lost.Add(seq - s.high - 1)
+		if !s.shared {
+			s.lost.Add(seq - s.high - 1)
+		}
 		s.high = seq
 	}
 }
@@ -153,7 +181,11 @@ func (s *Sink) Pending(ctx context.Context) (uint64, error) {
 	if err != nil {
 		return 0, fmt.Errorf("reading outbox for %s: %w", s.name, err)
 	}
-	return info.NumPending + uint64(max(0, info.NumAckPending)), nil
+	return waitingOf(info), nil
+}
+
+func waitingOf(info *jetstream.ConsumerInfo) uint64 {
+	return info.NumPending + uint64(max(0, info.NumAckPending))
 }
 
 // Fetch returns at least one and at most limit documents (and not much more than 16 MiB), and waits for the first as long

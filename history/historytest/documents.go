@@ -23,7 +23,7 @@ type Document struct {
 // Result describes one result; Documents makes its bytes as the fold would.
 type Result struct {
 	Model, Version, Segment string
-	Start, Size             int64
+	Start, Size, Extra      int64 // Extra: how much longer than Size an extended window is
 	Revision                int
 	Fingerprint             string
 	Features                int
@@ -36,7 +36,7 @@ type Result struct {
 // Hourly returns the i-th hourly window of the model credit: three features in two documents, 100+i events.
 func Hourly(i int) Result {
 	return Result{
-		Model: "credit", Version: "*", Segment: "*", Start: int64(i) * Hour, Size: Hour, Revision: 0, Fingerprint: "sha256:aa",
+		Model: "credit", Version: "*", Segment: "*", Start: int64(i) * Hour, Size: Hour, Extra: 0, Revision: 0, Fingerprint: "sha256:aa",
 		Features: 3, PerPart: 2, Events: uint64(100 + i), Shift: 0, Names: nil,
 	}
 }
@@ -48,7 +48,7 @@ func (w Result) Key() result.Key {
 
 // Window is the result's window.
 func (w Result) Window() result.Window {
-	return result.Window{Start: w.Start, End: w.Start + w.Size, Size: w.Size}
+	return result.Window{Start: w.Start, End: w.Start + w.Size + w.Extra, Size: w.Size}
 }
 
 // ID is the result's id.

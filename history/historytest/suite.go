@@ -54,6 +54,7 @@ func Run(t *testing.T, open func(t *testing.T) Store) {
 		{"a feature over time", featureSeries},
 		{"a heat map", heat},
 		{"pages cover everything once", pages},
+		{"windows that were extended", extended},
 		{"models, versions, segments and sizes", models},
 		{"names of every kind", names},
 		{"incidents", alerts},
@@ -336,6 +337,46 @@ func pages(t *testing.T, s Store) {
 	}
 	if diff := cmp.Diff(want, starts); diff != "" {
 		t.Errorf("starts (-want +got):\n%s", diff)
+	}
+}
+
+// extended: with too few events a window goes on; its start still decides which page and range it is in.
+func extended(t *testing.T, s Store) {
+	var docs []Document
+	var starts []int64
+	for start := int64(0); start < 40; {
+		w := Hourly(int(start))
+		w.Extra = (start % 5) * Hour
+		docs = append(docs, w.Documents(t)...)
+		starts = append(starts, start)
+		start += (w.Size + w.Extra) / Hour
+	}
+	slices.Reverse(starts)
+	s.put(t, docs...)
+	for _, r := range []history.Range{{}, {From: 3 * Hour, To: 20 * Hour}, {From: 4*Hour + 1, To: 31*Hour + 1}} {
+		var got, want []int64
+		for _, start := range starts {
+			if start*Hour >= r.From && (r.To == 0 || start*Hour < r.To) {
+				want = append(want, start)
+			}
+		}
+		q := history.WindowsQuery{Series: credit(), Range: r, Page: history.Page{Limit: 2}}
+		for {
+			page := must(s.Windows(t.Context(), q))(t)
+			for _, raw := range page.Summaries {
+				var sum result.Summary
+				if err := json.Unmarshal(raw, &sum); err != nil {
+					t.Fatal(err)
+				}
+				got = append(got, sum.Window.Start/Hour)
+			}
+			if q.Cursor = page.Next; q.Cursor == "" {
+				break
+			}
+		}
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Errorf("starts in [%d, %d) hours (-want +got):\n%s", r.From/Hour, r.To/Hour, diff)
+		}
 	}
 }
 

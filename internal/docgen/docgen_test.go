@@ -86,7 +86,7 @@ func TestSchema(t *testing.T) {
 	}
 	for _, name := range []string{
 		"unknown-key", "reserved-for-later", "models-auto", "not-a-mapping", "duration-bare", "duration-unit",
-		"size-unit", "enum", "influxdb", "model-name", "detectors", "range",
+		"size-unit", "enum", "influxdb_url", "influxdb_secret", "model-name", "detectors", "range",
 	} {
 		text, err := os.ReadFile(filepath.Join(root, "config", "testdata", name+".bad.yaml"))
 		if err != nil {
