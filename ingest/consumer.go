@@ -50,6 +50,7 @@ type Consumer struct {
 	stream string
 	opts   ConsumerOptions
 	id     Identity // Created of the stream; Seq is the last message handed out
+	last   Message  // the last one handed out, if it was not lost
 
 	feed   *feed
 	name   string // of the present consumer on the server
@@ -104,7 +105,7 @@ func (c *Consumer) Next(ctx context.Context) (Message, error) {
 		m, err := c.feed.next(ctx)
 		switch {
 		case err == nil && m.Seq == c.id.Seq+1:
-			c.id.Seq, c.fails = m.Seq, 0
+			c.id.Seq, c.last, c.fails = m.Seq, m, 0
 			return m, nil
 		case err == nil:
 			if err := c.discontinuous(ctx, m.Seq); err != nil {
@@ -233,6 +234,12 @@ func (c *Consumer) tryOpen(ctx context.Context) error {
 	}
 	if err := checkInfo(c.id, s.CachedInfo()); err != nil {
 		return err
+	}
+	if c.last.Seq != 0 && c.last.Seq == c.id.Seq {
+		// The broker may have been rolled back and have used sequences again while the reader was away.
+		if err := verifyLast(ctx, c.js, c.id.At(c.last), s.CachedInfo()); err != nil {
+			return err
+		}
 	}
 	cons, err := s.CreateConsumer(ctx, jetstream.ConsumerConfig{
 		DeliverPolicy: jetstream.DeliverByStartSequencePolicy, OptStartSeq: c.id.Seq + 1, AckPolicy: jetstream.AckNonePolicy,

@@ -3,6 +3,8 @@ package ingest_test
 import (
 	"context"
 	"errors"
+	"os"
+	"path/filepath"
 	"testing"
 	"time"
 
@@ -263,4 +265,38 @@ func TestRestartedBroker(t *testing.T) {
 	testenv.Eventually(t, 10*time.Second, "reconnected", js.Conn().IsConnected)
 	publish(t, js, 101, 105)
 	expect(t, c, 101, 105)
+}
+
+// The broker comes back from an older copy of its files and uses sequences again, all while nobody reads. Sequences alone would
+// go on as if nothing had happened; the message that was read last tells.
+func TestRolledBackBroker(t *testing.T) {
+	dir, old := t.TempDir(), filepath.Join(t.TempDir(), "old")
+	e := brokertest.Start(t, dir)
+	p := brokertest.NewProxy(t, e.URL())
+	_, js := brokertest.Connect(t, p.URL(), e.Token())
+	makeStream(t, js, nil)
+	publish(t, js, 1, 90)
+	e.Shutdown()
+	if err := os.CopyFS(old, os.DirFS(dir)); err != nil {
+		t.Fatal(err)
+	}
+	restart := func(dir string) {
+		p.SetDown(true)
+		e.Shutdown()
+		e = brokertest.Start(t, dir)
+		p.Retarget(t, e.URL())
+		p.SetDown(false)
+		testenv.Eventually(t, 10*time.Second, "reconnected", js.Conn().IsConnected)
+	}
+	restart(dir)
+	publish(t, js, 91, 100)
+	c := openAt(t, js, 1, ingest.ConsumerOptions{})
+	last := expect(t, c, 1, 100)
+	id := ingest.Identity{Stream: stream, Created: c.Created()}.At(last)
+	restart(old)
+	wantIdentity(t, ingest.Verify(deadline(t), js, id), "last_seq")
+	publish(t, js, 1091, 1120) // in the place of 91 to 100, and further
+	wantIdentity(t, ingest.Verify(deadline(t), js, id), "message 100")
+	_, err := c.Next(deadline(t))
+	wantIdentity(t, err, "message 100")
 }

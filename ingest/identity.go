@@ -56,6 +56,11 @@ func Verify(ctx context.Context, js jetstream.JetStream, id Identity) error {
 	if err := checkInfo(id, info); err != nil {
 		return err
 	}
+	return verifyLast(ctx, js, id, info)
+}
+
+// verifyLast checks that the last consumed message still is the one it was.
+func verifyLast(ctx context.Context, js jetstream.JetStream, id Identity, info *jetstream.StreamInfo) error {
 	if id.Seq == 0 || id.Seq < info.State.FirstSeq {
 		return nil // consumed, then removed by retention: nothing to compare, and nothing missing
 	}
