@@ -72,15 +72,23 @@ func newInput(js jetstream.JetStream, stream string, partition int, log *slog.Lo
 }
 
 func (in *input) Verify(ctx context.Context, mark []byte) error {
+	if mark == nil {
+		in.identity = ingest.Identity{} //nolint:exhaustruct // nothing was counted of any stream: whatever is there now is read
+		return nil
+	}
 	var id ingest.Identity
 	if err := json.Unmarshal(mark, &id); err != nil {
 		return fmt.Errorf("%w: the stored mark is unreadable: %w", pipeline.ErrHalt, err)
 	}
 	in.identity = id
-	return halting(ingest.Verify(ctx, in.js, id))
+	err := ingest.Verify(ctx, in.js, id)
+	if _, gap := errors.AsType[*ingest.GapError](err); gap {
+		return nil // reading from there says so again, and what is lost is counted
+	}
+	return halting(err)
 }
 
-// halting marks the errors that prove a loss: no retry brings the messages back.
+// halting marks an error by which the stream is not the one of the checkpoint: no retry brings that back.
 func halting(err error) error {
 	if _, ok := errors.AsType[*ingest.IdentityError](err); ok {
 		return fmt.Errorf("%w: %w", pipeline.ErrHalt, err)
@@ -102,7 +110,7 @@ func (in *input) Open(ctx context.Context, from uint64) (pipeline.Source, error)
 	}
 	c, err := ingest.OpenConsumer(ctx, in.js, in.stream, from, ingest.ConsumerOptions{Identity: in.identity, PullBytes: 0, Logger: in.log})
 	if err != nil {
-		return nil, halting(err)
+		return nil, err
 	}
 	return source{c}, nil
 }
@@ -136,7 +144,11 @@ func (s source) Next(ctx context.Context) (fold.Message, uint64, error) {
 		if gap, ok := errors.AsType[*ingest.GapError](err); ok {
 			return fold.Message{}, 0, &pipeline.LossError{From: gap.From, To: gap.To, Err: err}
 		}
-		return fold.Message{}, 0, halting(err)
+		if _, ok := errors.AsType[*ingest.IdentityError](err); ok {
+			// It may concern only what was not committed, which a reload reads anew: the checkpoint's own message decides.
+			return fold.Message{}, 0, fmt.Errorf("%w: %w", pipeline.ErrReload, err)
+		}
+		return fold.Message{}, 0, err
 	}
 	return fold.Message{Seq: m.Seq, Subject: m.Subject, Time: m.Time, Data: m.Data, Retry: m.Retry}, m.Pending, nil
 }

@@ -147,6 +147,9 @@ type stream struct {
 }
 
 func (s *stream) Verify(ctx context.Context, mark []byte) error {
+	if mark == nil {
+		return nil
+	}
 	var id ingest.Identity
 	if err := json.Unmarshal(mark, &id); err != nil {
 		return err

@@ -304,7 +304,7 @@ func (d *daemon) settled(js jetstream.JetStream) {
 	d.tb.Helper()
 	testenv.Eventually(d.tb, patience, "everything is folded, committed and stored", func() bool {
 		in, err := js.Stream(d.tb.Context(), d.input)
-		if err != nil || uint64(d.metric("driftd_pipeline_position")) != in.CachedInfo().State.LastSeq {
+		if err != nil || uint64(d.metrics()[`driftd_pipeline_position{partition="0"}`]) != in.CachedInfo().State.LastSeq {
 			return false
 		}
 		state, err := js.Stream(d.tb.Context(), journal.StateStream(0))

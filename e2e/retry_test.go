@@ -3,6 +3,7 @@ package e2e_test
 import (
 	"fmt"
 	"net/http"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -38,10 +39,10 @@ func TestDeadLettersRetry(t *testing.T) {
 	message := letters[0].Seq
 
 	// What the decoder refuses is not worth a message; what only the daemon can judge is, and it is refused again.
-	if _, stderr, code := d.cli("dead-letters retry", fmt.Sprint(letters[2].Seq)); code != 1 || !strings.Contains(stderr, "would be refused again") {
+	if _, stderr, code := d.cli("dead-letters retry", strconv.FormatUint(letters[2].Seq, 10)); code != 1 || !strings.Contains(stderr, "would be refused again") {
 		t.Errorf("retrying what cannot be decoded: exit code %d: %s", code, stderr)
 	}
-	d.must("dead-letters retry", fmt.Sprint(letters[2].Seq), "--force")
+	d.must("dead-letters retry", strconv.FormatUint(letters[2].Seq, 10), "--force")
 	d.settled(js)
 	if now := deadLetters(t, d); len(now) != 4 || now[3].Reason != "bad_time" || now[3].Seq != letters[2].Seq+1 {
 		t.Errorf("dead letters after a retry by force: %+v", now)
@@ -88,7 +89,7 @@ func TestDeadLettersRetry(t *testing.T) {
 	if _, err := js.UpdateStream(t.Context(), cfg); err != nil {
 		t.Fatal(err)
 	}
-	if _, stderr, code := d.cli("dead-letters retry", fmt.Sprint(message)); code != 1 || !strings.Contains(stderr, "no longer has message") {
+	if _, stderr, code := d.cli("dead-letters retry", strconv.FormatUint(message, 10)); code != 1 || !strings.Contains(stderr, "no longer has message") {
 		t.Errorf("retrying what is gone: exit code %d: %s", code, stderr)
 	}
 	if _, stderr, code := d.cli("dead-letters retry", "999999"); code != 1 || !strings.Contains(stderr, "there is no dead letter 999999") {

@@ -81,7 +81,7 @@ type Source interface {
 }
 
 // Input is a partition's stored stream. Verify checks that the stream is still the one that a mark was taken from, and
-// returns an error that wraps ErrHalt when it is not. Mark returns the identity of a message that was folded. Open reads from a
+// returns an error that wraps ErrHalt when it is not; without a mark any stream is right. Mark returns the identity of a message that was folded. Open reads from a
 // sequence.
 type Input interface {
 	Verify(ctx context.Context, mark []byte) error
@@ -269,6 +269,9 @@ func (w *Worker) acquire(ctx context.Context) (*session, error) {
 		var seed [16]byte
 		if _, err := rand.Read(seed[:]); err != nil {
 			return nil, fmt.Errorf("drawing the key of ids: %w", err)
+		}
+		if err := w.o.Input.Verify(ctx, nil); err != nil {
+			return nil, fmt.Errorf("verifying the input: %w", err)
 		}
 		key := [2]uint64{binary.LittleEndian.Uint64(seed[:8]), binary.LittleEndian.Uint64(seed[8:])}
 		s.part = fold.New(w.o.Stream, *w.want.Load(), key, w.o.References, w.o.Budget)
