@@ -19,7 +19,7 @@ func counting(ctx context.Context, c *config.Config, refs *journal.References) (
 	out = c.Counting()
 	for _, name := range slices.Sorted(maps.Keys(out.Models)) {
 		m := out.Models[name]
-		if m.ReferenceName == "" || m.Reference != "" {
+		if m.ReferenceName == "" || m.Reference != "" || m.Rolling != nil {
 			continue
 		}
 		switch meta, err := refs.Resolve(ctx, m.ReferenceName); {

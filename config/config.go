@@ -307,9 +307,9 @@ type Window struct {
 
 // Model is what is said about one model. What is left out is taken from `defaults`.
 type Model struct {
-	// The reference that windows are compared with, by its name or by its fingerprint (`sha256:` and 64 hexadecimal digits).
-	// Empty: the one that `driftd reference activate` chose.
-	Reference string `yaml:"reference"`
+	// What windows are compared with. A text is the name of a stored reference: `reference: churn-q3`. Empty: the reference that
+	// `driftd reference activate` chose.
+	Reference Reference `yaml:"reference"`
 
 	// Replaces all of `defaults.windows`.
 	Windows []Window `yaml:"windows"`

@@ -20,7 +20,7 @@ func (c *Config) Counting() fold.Counting {
 	limits := event.DefaultLimits()
 	limits.MaxRecord, limits.MaxFields = int(c.Limits.MaxRecord), c.Limits.MaxFeatures
 	out := fold.Counting{
-		Defaults:        modelCounting(c.newModel()),
+		Defaults:        modelCounting(c.newModel(), c.Defaults.Resolution),
 		Models:          map[string]fold.ModelConfig{},
 		UnknownModels:   c.UnknownModels,
 		MaxModels:       c.Limits.MaxModels,
@@ -31,7 +31,7 @@ func (c *Config) Counting() fold.Counting {
 		MaxMessage:      int(c.Limits.MaxMessage),
 	}
 	for name, m := range c.Models {
-		counted := modelCounting(m)
+		counted := modelCounting(m, c.Defaults.Resolution)
 		if reflect.DeepEqual(counted.Rules, out.Defaults.Rules) {
 			counted.Rules = nil // those of the defaults: a thousand models must fit one message
 		}
@@ -41,9 +41,9 @@ func (c *Config) Counting() fold.Counting {
 }
 
 // modelCounting leaves out the features that say nothing of their own.
-func modelCounting(m Model) fold.ModelConfig {
+func modelCounting(m Model, resolution int) fold.ModelConfig {
 	out := fold.ModelConfig{
-		Reference: "", ReferenceName: m.Reference,
+		Reference: "", ReferenceName: m.Reference.String(), Rolling: m.Reference.rolling(resolution),
 		Timing: window.Timing{
 			Windows: make([]window.Spec, 0, len(m.Windows)), Pane: m.Pane.Milliseconds(),
 			Lateness: m.Lateness.Milliseconds(), WatermarkDelay: m.WatermarkDelay.Milliseconds(),
@@ -52,8 +52,8 @@ func modelCounting(m Model) fold.ModelConfig {
 		Rules:     alerts(m.Rules, m.Windows),
 		Features:  nil, Predictions: nil,
 	}
-	if strings.HasPrefix(m.Reference, fingerprintPrefix) {
-		out.Reference = m.Reference
+	if strings.HasPrefix(m.Reference.Name, fingerprintPrefix) {
+		out.Reference = m.Reference.Name
 	}
 	for _, w := range m.Windows {
 		out.Timing.Windows = append(out.Timing.Windows, window.Spec{

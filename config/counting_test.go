@@ -110,3 +110,42 @@ func TestCountingHash(t *testing.T) {
 		}
 	}
 }
+
+// A reference that is the stream itself travels as a span; its name is for people.
+func TestRollingCounting(t *testing.T) {
+	c, err := config.Parse("driftd.yaml", []byte(`
+defaults: {resolution: 500}
+models:
+  span: {reference: {previous: 7d}}
+  season: {reference: {same: weekday}}
+  hours: {reference: {same: hour, weeks: 2}}
+  champion: {reference: {version: v1}}
+  past: {reference: {version: v1, previous: 1d}}
+  stored: {reference: {name: q3}}
+`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	const day = int64(86_400_000)
+	want := map[string]struct {
+		name    string
+		rolling *fold.Rolling
+	}{
+		"span":     {"previous 7d", &fold.Rolling{Previous: 7 * day, Resolution: 500}},
+		"season":   {"same weekday of the previous 28d", &fold.Rolling{Previous: 28 * day, Same: fold.SameWeekday, Resolution: 500}},
+		"hours":    {"same hour of the previous 14d", &fold.Rolling{Previous: 14 * day, Same: fold.SameHour, Resolution: 500}},
+		"champion": {"version v1", &fold.Rolling{Version: "v1", Resolution: 500}},
+		"past":     {"version v1, previous 1d", &fold.Rolling{Version: "v1", Previous: day, Resolution: 500}},
+		"stored":   {"q3", nil},
+	}
+	counting := c.Counting()
+	if err := counting.Validate(); err != nil {
+		t.Error(err)
+	}
+	for name, w := range want {
+		got := counting.Models[name]
+		if diff := cmp.Diff(w.rolling, got.Rolling); diff != "" || got.ReferenceName != w.name {
+			t.Errorf("%s is called %q, want %q: %s", name, got.ReferenceName, w.name, diff)
+		}
+	}
+}

@@ -146,6 +146,14 @@ func (d *document) decode(node ast.Node, path string, v reflect.Value) {
 		d.decodeText(node, at, path, text)
 		return
 	}
+	if short, ok := reflect.TypeAssert[shortForm](v.Addr()); ok {
+		if _, scalar := node.(ast.ScalarNode); scalar {
+			text := reflect.New(reflect.TypeFor[string]()).Elem()
+			d.decodeScalar(node, at, path, text)
+			short.setText(text.String())
+			return
+		}
+	}
 	switch v.Kind() {
 	case reflect.Struct:
 		d.decodeStruct(node, path, v)

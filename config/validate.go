@@ -92,6 +92,7 @@ func bounds(path string, v reflect.Value, without ...string) []finding {
 }
 
 func enumMessage(choices []string, got string) string {
+	choices = slices.DeleteFunc(choices, func(c string) bool { return c == "" })
 	if len(choices) == 1 {
 		return fmt.Sprintf("must be %s, got %q", choices[0], shorten(got))
 	}

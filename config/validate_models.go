@@ -63,9 +63,7 @@ func (k *checker) checkModel(name string, m Model, inherited []finding) {
 	if !modelName.MatchString(name) {
 		k.failKey(path, "must be a model's name: 1 to 128 of A-Z a-z 0-9 _ -")
 	}
-	if m.Reference != "" && !referenceName.MatchString(m.Reference) && !fingerprint.MatchString(m.Reference) {
-		k.fail(path+".reference", nil, "must be the name of a reference, or sha256: and 64 hexadecimal digits, got %q", shorten(m.Reference))
-	}
+	k.checkReference(path+".reference", m)
 	own := slices.Concat(
 		bounds(path, reflect.ValueOf(m), "detectors", "features", "rules"),
 		k.timing(path, timing{m.Windows, m.Pane, m.Lateness, m.WatermarkDelay}), detectorRules(path+".detectors", m.Detectors),

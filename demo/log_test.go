@@ -181,7 +181,7 @@ func TestConfigTellsOfTheIncidents(t *testing.T) {
 	if diff := cmp.Diff(want, m.Annotations); diff != "" {
 		t.Errorf("annotations (-incidents +driftd.yaml):\n%s", diff)
 	}
-	if m.Reference != demo.ReferenceName || len(c.Models) != 1 {
+	if m.Reference.Name != demo.ReferenceName || len(c.Models) != 1 {
 		t.Errorf("reference %q of %d models", m.Reference, len(c.Models))
 	}
 	if d := config.Default().Model("x"); !m.Detectors.Equal(d.Detectors) {

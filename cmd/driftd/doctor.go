@@ -74,7 +74,7 @@ func examine(ctx context.Context, con *console, where *target, asJSON bool) erro
 		limited(&o.Layout, cfg)
 	}
 	for name := range cfg.Models {
-		if ref := cfg.Model(name).Reference; ref != "" {
+		if ref := cfg.Model(name).Reference.Name; ref != "" {
 			o.References[name] = ref
 		}
 	}

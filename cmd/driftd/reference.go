@@ -281,7 +281,7 @@ func deleteReference(ctx context.Context, con *console, l *link, refs *journal.R
 func referenceUsers(ctx context.Context, l *link, meta journal.ReferenceMeta) ([]string, error) {
 	var users []string
 	for _, model := range sortedKeys(l.cfg.Models) {
-		if ref := l.cfg.Models[model].Reference; ref == meta.Name || ref == meta.Fingerprint {
+		if ref := l.cfg.Models[model].Reference.Name; ref == meta.Name || ref == meta.Fingerprint {
 			users = append(users, "the configuration names it for model "+model)
 		}
 	}

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	_ "embed"
 	"fmt"
+	"slices"
 	"strings"
 )
 
@@ -86,6 +87,9 @@ func anchor(heading string) string {
 func typeText(s setting) string {
 	switch s.kind {
 	case "object":
+		if s.short {
+			return "text or section"
+		}
 		return "section"
 	case "map":
 		return "section by `" + s.name + "`"
@@ -99,7 +103,7 @@ func typeText(s setting) string {
 	case len(s.enum) == 1:
 		return "`" + s.enum[0] + "`"
 	case len(s.enum) > 0:
-		return "`" + strings.Join(s.enum, "`, `") + "`"
+		return "`" + strings.Join(slices.DeleteFunc(slices.Clone(s.enum), func(e string) bool { return e == "" }), "`, `") + "`"
 	case s.min != "" && s.max != "":
 		return s.kind + ", " + s.min + " to " + s.max
 	case s.min != "":

@@ -93,7 +93,11 @@ func schemaOf(s setting) (object, error) {
 			properties = append(properties, member{c.key, p})
 		}
 		// An empty section is a section that says nothing.
-		return append(out, member{"type", []string{"object", "null"}}, member{"properties", properties},
+		types := []string{"object", "null"}
+		if s.short {
+			types = append(types, "string")
+		}
+		return append(out, member{"type", types}, member{"properties", properties},
 			member{"additionalProperties", false}), nil
 	case "map":
 		entry, err := schemaOf(s.children[0])

@@ -29,6 +29,7 @@ type setting struct {
 	min, max string
 	name     string // of a map: what its keys are, such as <name>
 	children []setting
+	short    bool // of a struct: it may be written as one text
 }
 
 // detectorChoices are the enumerations of detectors.Config, whose validation is code and no tags.
@@ -105,6 +106,7 @@ func (r *reader) describe(s *setting, v reflect.Value) error {
 	}
 	switch v.Kind() {
 	case reflect.Struct:
+		s.short = v.Type() == reflect.TypeFor[config.Reference]()
 		return r.fields(s, v)
 	case reflect.Map:
 		entry := setting{path: join(s.path, s.name)}
