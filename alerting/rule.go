@@ -298,6 +298,9 @@ func (r *Rule) validateAnnotations() (string, error) {
 	return "", nil
 }
 
+// IsLabelName reports whether a label or an annotation may have a name.
+func IsLabelName(name string) bool { return labelName.MatchString(name) }
+
 // reservedLabels are the labels that every alert has.
 func reservedLabels() []string {
 	return []string{"alertname", "model", "version", "segment", "window", "severity", "kind"}

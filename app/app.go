@@ -71,6 +71,7 @@ type App struct {
 	halt       context.CancelCauseFunc // of Run
 	sink       *sink
 	metrics    *metrics
+	notifiers  *notifiers
 	selfwatch  *selfwatch
 	shutting   atomic.Bool
 
@@ -103,6 +104,7 @@ func New(ctx context.Context, o Options) (_ *App, err error) {
 		{"opening the store", a.openStore},
 		{"preparing the partitions", a.openPartitions},
 		{"preparing the leases", a.openLeases},
+		{"preparing the notifiers", a.openNotifiers},
 		{"starting HTTP", a.openWeb},
 	} {
 		if err := step.do(ctx); err != nil {
@@ -216,11 +218,11 @@ func (a *App) openStreams(ctx context.Context) error {
 func (a *App) openWeb(ctx context.Context) error {
 	registry := prometheus.NewRegistry()
 	a.metrics, a.selfwatch = newMetrics(registry, a), newSelfwatch(a)
-	registry.MustRegister(a.selfwatch)
+	registry.MustRegister(a.selfwatch, a.notifiers)
 	c, nats := a.config.Web, a.config.NATS // no reload changes them
 	server, err := web.New(web.Options{
 		Reader: a.reader, Publish: a.publish, Takes: func(model string) bool { _, ok := nats.PartitionOf(model); return ok },
-		Health: a.health, Self: a.selfwatch.firing, Reload: a.Reload, Registry: registry, Logger: a.log,
+		Health: a.health, Self: a.selfwatch.firing, Silences: a.notifiers.silences, Reload: a.Reload, Registry: registry, Logger: a.log,
 		WebConfigFile: c.ConfigFile, Listen: c.Listen, AllowedHosts: c.AllowedHosts, Version: a.o.Version, Annotations: a.annotations, MaxBody: 0,
 	})
 	if err != nil {
@@ -271,6 +273,7 @@ func (a *App) Run(ctx context.Context) error {
 	sinks := start(late, cancel, "the sink of the store", a.sink.Run)
 	self := start(late, cancel, "the watch over driftd itself", a.selfwatch.Run)
 	samples := start(late, cancel, "the samples of health", a.sample)
+	tellers := a.notifiers.run(late, cancel)
 	server := start(late, cancel, "HTTP", a.web.Run)
 	<-run.Done()
 	a.shutting.Store(true)
@@ -287,6 +290,9 @@ func (a *App) Run(ctx context.Context) error {
 		}
 	}
 	a.web.Drain()
+	for _, t := range tellers {
+		err = errors.Join(err, t.stop())
+	}
 	err = errors.Join(err, self.stop(), sinks.stop(), samples.stop(), server.stop())
 	if cause := context.Cause(run); ctx.Err() == nil && cause != nil && !errors.Is(cause, context.Canceled) {
 		err = errors.Join(err, cause)

@@ -139,6 +139,10 @@ func (w *selfwatch) look(now time.Time) conditions {
 		part := fmt.Sprintf("partition %d", l.Number)
 		c.add(w.grew(part+" leases", l.Lost), selfalert.LeaseLost, part, "%d since the start", l.Lost)
 	}
+	for _, courier := range a.notifiers.couriers {
+		stats := courier.Stats()
+		c.add(stats.Down, selfalert.NotifierDown, "notifier "+courier.Name(), "since %s, %d notices wait", stats.Since.UTC().Format(time.RFC3339), stats.Pending)
+	}
 	down, lost := a.sink.why(), a.sink.expired()
 	c.add(down != "", selfalert.SinkDown, "store", "%s", down)
 	c.add(w.grew("store expired", lost), selfalert.OutboxExpired, "store", "%d documents since the start", lost)

@@ -38,8 +38,43 @@ type Config struct {
 	// Settings by model name (1 to 128 of `A-Z a-z 0-9 _ -`). A model needs no entry here to be monitored: see `unknown_models`.
 	Models map[string]Model `yaml:"models" key:"name"`
 
+	// Who is told of alerts, by a name of your own (1 to 64 of `A-Z a-z 0-9 _ -`). What a notifier was told is kept under its name.
+	Notifiers map[string]Notifier `yaml:"notifiers" key:"notifier"`
+
 	// What driftd says on its standard error.
 	Log Log `yaml:"log"`
+}
+
+// Notifier tells somebody of alerts. Files are read when they are used, and a relative path starts at the directory of the
+// configuration file.
+type Notifier struct {
+	// `alertmanager` tells instances of Prometheus' Alertmanager (API v2). `log` writes to driftd's own log.
+	Type string `yaml:"type" enum:"alertmanager|log"`
+
+	// Where the receiver is (alertmanager): every instance of a cluster, such as `http://alertmanager-0:9093`, never a load balancer.
+	// A user or password in an address is refused: it would be shown in logs.
+	URLs []string `yaml:"urls"`
+
+	// Labels that an alert must have to be told here, such as `{team: risk, severity: critical}`; empty: all alerts.
+	Match map[string]string `yaml:"match" key:"label"`
+
+	// Labels of every alert that is told here, such as the name of the cluster (alertmanager).
+	ExternalLabels map[string]string `yaml:"external_labels" key:"label"`
+
+	// A user name for basic authentication; it needs `password_file`.
+	User string `yaml:"user"`
+
+	// A file with the password of `user`.
+	PasswordFile string `yaml:"password_file"`
+
+	// A file with a bearer token.
+	TokenFile string `yaml:"token_file"`
+
+	// Certificates of the connection.
+	TLS TLS `yaml:"tls"`
+
+	// How long one delivery may take.
+	Timeout Duration `yaml:"timeout" min:"100ms" max:"5m"`
 }
 
 // NATS is the connection to the broker and the layout of the streams. At most one way to authenticate is allowed. Files
@@ -168,6 +203,10 @@ type Web struct {
 	// A web configuration of Prometheus' exporter-toolkit with TLS and users. A relative path starts at the directory of the
 	// configuration file.
 	ConfigFile string `yaml:"config_file"`
+
+	// The address under which people reach the page, such as `https://driftd.example.com`: links in alerts begin with it. Empty: the
+	// address that it listens on.
+	ExternalURL string `yaml:"external_url"`
 
 	// Names under which the server may be asked for (the Host header), besides the listening address and loopback names.
 	AllowedHosts []string `yaml:"allowed_hosts"`

@@ -121,7 +121,7 @@ func TestExample(t *testing.T) {
 	if len(c.Models) == 0 {
 		t.Error("the example has no model")
 	}
-	c.Models = map[string]config.Model{}
+	c.Models, c.Notifiers = map[string]config.Model{}, map[string]config.Notifier{}
 	if diff := cmp.Diff(config.Default(), c); diff != "" {
 		t.Errorf("the example is not Default() (-want +got):\n%s", diff)
 	}

@@ -45,8 +45,9 @@ func Default() *Config {
 			Detectors:      detectors.Default(),
 			Rules:          defaultRules(),
 		},
-		Models: map[string]Model{},
-		Log:    Log{Level: "info", Format: "text"},
+		Models:    map[string]Model{},
+		Notifiers: map[string]Notifier{},
+		Log:       Log{Level: "info", Format: "text"},
 	}
 }
 
@@ -85,7 +86,19 @@ func (m Model) Feature(role result.Role, name string) Feature {
 }
 
 // element returns what an entry of one of the maps inherits. The decoder asks for it before it reads the entry.
-func (c *Config) element(_, _ string) any { return c.newModel() }
+func (c *Config) element(field, _ string) any {
+	if field == "notifiers" {
+		return newNotifier()
+	}
+	return c.newModel()
+}
+
+// newNotifier returns a notifier that says nothing of its own.
+func newNotifier() Notifier {
+	return Notifier{ //nolint:exhaustruct // what is left out is empty
+		URLs: []string{}, Match: map[string]string{}, ExternalLabels: map[string]string{}, Timeout: Duration(10 * time.Second),
+	}
+}
 
 func (m *Model) element(field, key string) any {
 	if field == "rules" {

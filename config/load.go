@@ -83,9 +83,22 @@ func (c *Config) files() []*string {
 }
 
 func (c *Config) rebase(dir string) {
-	for _, file := range c.files() {
+	rebase := func(file *string) {
 		if *file != "" && !filepath.IsAbs(*file) {
 			*file = filepath.Join(dir, *file)
 		}
 	}
+	for _, file := range c.files() {
+		rebase(file)
+	}
+	for name, n := range c.Notifiers {
+		for _, file := range n.files() {
+			rebase(file)
+		}
+		c.Notifiers[name] = n
+	}
+}
+
+func (n *Notifier) files() []*string {
+	return []*string{&n.PasswordFile, &n.TokenFile, &n.TLS.CAFile, &n.TLS.CertFile, &n.TLS.KeyFile}
 }

@@ -55,7 +55,7 @@ func (k *checker) report(f finding) {
 }
 
 func (k *checker) check() {
-	for _, f := range bounds("", reflect.ValueOf(*k.c), "defaults", "models") {
+	for _, f := range bounds("", reflect.ValueOf(*k.c), "defaults", "models", "notifiers") {
 		k.report(f)
 	}
 	k.checkNATS()
@@ -64,6 +64,7 @@ func (k *checker) check() {
 	k.checkInfluxDB()
 	k.checkSizes()
 	k.checkModels()
+	k.checkNotifiers()
 }
 
 // bounds applies the tags min, max and enum to a struct and the structs in it, leaving out some of its fields.

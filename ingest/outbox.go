@@ -12,12 +12,13 @@ import (
 )
 
 const (
-	outboxStream   = "DRIFTD_OUTBOX"  // journal.OutboxStream; a test keeps them equal, shell packages do not import one another
-	sinkAckWait    = 10 * time.Second // so long, after a kill, do the documents wait that the killed process had fetched
-	sinkMaxPending = 20_000
-	sinkChunk      = 32       // messages of at most 1 MiB: below the server's 64 MiB of pending bytes for a client
-	sinkBytes      = 16 << 20 // of one Fetch, after which it returns what it has
-	sinkPoll       = 5 * time.Second
+	outboxStream     = "DRIFTD_OUTBOX" // journal.OutboxStream; a test keeps them equal, shell packages do not import one another
+	transitionFilter = "driftd.transition.>"
+	sinkAckWait      = 10 * time.Second // so long, after a kill, do the documents wait that the killed process had fetched
+	sinkMaxPending   = 20_000
+	sinkChunk        = 32       // messages of at most 1 MiB: below the server's 64 MiB of pending bytes for a client
+	sinkBytes        = 16 << 20 // of one Fetch, after which it returns what it has
+	sinkPoll         = 5 * time.Second
 )
 
 // OutboxMsg is one committed document on its way to a sink.
@@ -48,10 +49,11 @@ func (m OutboxMsg) Nak(delay time.Duration) error {
 // Sink reads the outbox for one store or notifier, at least once and in whatever order retries need. One goroutine may use it;
 // Lost, Pending and Look may be called from others.
 type Sink struct {
-	js   jetstream.JetStream
-	cons jetstream.Consumer
-	name string
-	lost atomic.Uint64
+	filtered bool // it reads a part of the outbox: holes in the sequence say nothing
+	js       jetstream.JetStream
+	cons     jetstream.Consumer
+	name     string
+	lost     atomic.Uint64
 	// shared: other processes read with the same durable name, so that a gap in what this one gets is no loss.
 	shared bool
 
@@ -63,22 +65,32 @@ type Sink struct {
 // Outbox returns the sink with a durable name of [A-Za-z0-9_-]; it is created on first use and then begins at the oldest
 // document of the outbox.
 func Outbox(ctx context.Context, js jetstream.JetStream, durable string) (*Sink, error) {
+	return open(ctx, js, durable, "")
+}
+
+// Transitions is Outbox for changes of incidents alone.
+func Transitions(ctx context.Context, js jetstream.JetStream, durable string) (*Sink, error) {
+	return open(ctx, js, durable, transitionFilter)
+}
+
+func open(ctx context.Context, js jetstream.JetStream, durable, filter string) (*Sink, error) {
 	cons, err := js.Consumer(ctx, outboxStream, durable)
 	if errors.Is(err, jetstream.ErrConsumerNotFound) {
 		cons, err = js.CreateConsumer(ctx, outboxStream, jetstream.ConsumerConfig{
 			Durable: durable, Description: "driftd: sink of committed results", AckPolicy: jetstream.AckExplicitPolicy,
 			AckWait: sinkAckWait, MaxDeliver: -1, MaxAckPending: sinkMaxPending, DeliverPolicy: jetstream.DeliverAllPolicy,
+			FilterSubject: filter,
 		})
 	}
 	if err != nil {
 		return nil, fmt.Errorf("opening outbox for %s: %w", durable, err)
 	}
 	info := cons.CachedInfo()
-	if info.Config.AckPolicy != jetstream.AckExplicitPolicy || info.Config.FilterSubject != "" || info.Config.MaxDeliver > 0 {
+	if info.Config.AckPolicy != jetstream.AckExplicitPolicy || info.Config.FilterSubject != filter || info.Config.MaxDeliver > 0 {
 		return nil, fmt.Errorf("opening outbox for %s: a consumer of this name exists with other settings: "+
 			"delete it with `nats consumer rm %s %s` or choose another name", durable, outboxStream, durable)
 	}
-	s := &Sink{js: js, cons: cons, name: durable, high: info.Delivered.Stream, back: map[uint64]bool{}} //nolint:exhaustruct // nothing lost yet
+	s := &Sink{js: js, cons: cons, name: durable, filtered: filter != "", high: info.Delivered.Stream, back: map[uint64]bool{}} //nolint:exhaustruct // nothing lost yet
 	stream, err := js.Stream(ctx, outboxStream)
 	if err != nil {
 		return nil, fmt.Errorf("opening outbox for %s: %w", durable, err)
@@ -139,6 +151,9 @@ func (s *Sink) reach(seq uint64) {
 func (s *Sink) expire(first uint64) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if s.filtered {
+		return // which of the others were meant for this sink cannot be known
+	}
 	for seq := range s.back {
 		if seq < first {
 			s.lost.Add(1)
@@ -163,6 +178,9 @@ func (s *Sink) take(seq uint64, firstTime bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	delete(s.back, seq)
+	if s.filtered {
+		return
+	}
 	if firstTime && seq > s.high {
 		// The outbox has no holes of its own: what is missing has expired.
 		if !s.shared {

@@ -16,5 +16,6 @@ for try in 1 2 3; do
 done
 
 scripts/influxd.sh
+scripts/alertmanager.sh
 
 exec go test -timeout 15m "$@" ./...

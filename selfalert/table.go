@@ -20,6 +20,7 @@ const (
 	LeaseLost         Name = "lease_lost"
 	MessagesLost      Name = "messages_lost"
 	NoProgress        Name = "no_progress"
+	NotifierDown      Name = "notifier_down"
 	OutboxExpired     Name = "outbox_expired"
 	PartitionHalted   Name = "partition_halted"
 	PartitionStopped  Name = "partition_stopped"
@@ -75,6 +76,10 @@ func Rules() []Rule {
 		{
 			NoProgress, Critical, 0, 0, "the partition was taken over three times in a row without a commit: messages are folded one by one to find a culprit",
 			"read the log of the starts before: a crash is reported there, a kill is not; out of memory looks like a kill",
+		},
+		{
+			NotifierDown, Warning, time.Minute, 0, "a receiver of alerts does not take them: what there is to tell waits, and the others are told",
+			"read the reason in the log; what still holds is told once when the receiver is back",
 		},
 		{
 			OutboxExpired, Critical, 0, time.Hour, "results left the outbox before a store had them: its history has a hole",

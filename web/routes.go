@@ -50,6 +50,9 @@ func routes() []route {
 		{Route{"heat", "GET", model + "/heat"}, plain(func(s *Server) handler { return s.heat })},
 		{Route{"alerts", "GET", "/api/v1/alerts"}, plain(func(s *Server) handler { return s.alerts })},
 		{Route{"self", "GET", "/api/v1/self"}, plain(func(s *Server) handler { return s.self })},
+		{Route{"silences", "GET", "/api/v1/silences"}, plain(func(s *Server) handler { return s.silences })},
+		{Route{"silence", "POST", "/api/v1/silences"}, plain(func(s *Server) handler { return s.silence })},
+		{Route{"unsilence", "DELETE", "/api/v1/silences/{id}"}, plain(func(s *Server) handler { return s.unsilence })},
 		{Route{"events", "POST", "/api/v1/events"}, plain(func(s *Server) handler { return s.events })},
 		{Route{"metrics", "GET", "/metrics"}, func(s *Server) (http.Handler, error) {
 			return promhttp.HandlerFor(s.o.Registry, promhttp.HandlerOpts{ErrorHandling: promhttp.ContinueOnError, MaxRequestsInFlight: 4}), nil

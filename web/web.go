@@ -73,6 +73,8 @@ type Options struct {
 	Health func() Health
 	// Self returns the alerts about driftd itself that fire now; nil: none ever does.
 	Self func() []selfalert.Alert
+	// Silences hold notices back; nil: there are none, and none can be made.
+	Silences Silences
 	// Reload reads the configuration again; nil: POST /-/reload answers 503.
 	Reload func(ctx context.Context) error
 	// Registry receives the server's metrics and is what /metrics shows; nil makes a new one.

@@ -1,0 +1,174 @@
+package app
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"net/http"
+	"slices"
+	"strconv"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	promconfig "github.com/prometheus/common/config"
+
+	"github.com/driftd/driftd/alerting/notify"
+	"github.com/driftd/driftd/config"
+	"github.com/driftd/driftd/ingest"
+)
+
+// Times of couriers.
+const (
+	notifyMaxWait  = time.Minute            // between two tries while a receiver is away
+	notifyGrouping = 200 * time.Millisecond // what a window says at once goes out at once
+)
+
+// notifiers are the couriers of all receivers, each with its own consumer, and the silences that they look at.
+type notifiers struct {
+	silences *silences
+	couriers []*notify.Courier
+}
+
+// openNotifiers builds a courier for every receiver: for transitions, and for the alerts about driftd itself.
+func (a *App) openNotifiers(ctx context.Context) error {
+	records, silenced, err := notify.OpenBuckets(ctx, a.js, a.config.NATS.Replicas)
+	if err != nil {
+		return err
+	}
+	a.notifiers = &notifiers{silences: newSilences(silenced, a.log), couriers: nil}
+	for _, name := range slices.Sorted(maps.Keys(a.config.Notifiers)) {
+		n := a.config.Notifiers[name]
+		receivers, err := a.receivers(name, n)
+		if err != nil {
+			return fmt.Errorf("notifier %s: %w", name, err)
+		}
+		for _, r := range receivers {
+			o := notify.Options{
+				Name: r.name, Notifier: r.notifier, Records: records, Silences: a.notifiers.silences.List, Match: n.Match, Logger: a.log, Now: time.Now,
+				Timeout: n.Timeout.Std(), MaxWait: notifyMaxWait, Grouping: notifyGrouping,
+				Source: func(ctx context.Context) (notify.Source, error) {
+					sink, err := ingest.Transitions(ctx, a.js, "driftd-notify-"+r.name)
+					return transitions{sink}, err
+				},
+			}
+			self := o
+			self.Name, self.Records = r.name+"-self", nil
+			self.Source = func(context.Context) (notify.Source, error) {
+				return &notify.Self{Firing: a.selfwatch.firing, Now: time.Now, Every: watchEvery}, nil
+			}
+			a.notifiers.couriers = append(a.notifiers.couriers, notify.NewCourier(o), notify.NewCourier(self))
+		}
+	}
+	return nil
+}
+
+// receiver is one address that is told.
+type receiver struct {
+	name     string
+	notifier notify.Notifier
+}
+
+// receivers returns the receivers of a notifier: of a cluster of Alertmanager every instance is one.
+func (a *App) receivers(name string, n config.Notifier) ([]receiver, error) {
+	if n.Type == "log" {
+		return []receiver{{name, &notify.Log{Logger: a.log}}}, nil
+	}
+	client, err := httpClient(n)
+	if err != nil {
+		return nil, err
+	}
+	var out []receiver
+	for i, url := range n.URLs {
+		am, err := notify.NewAlertmanager(notify.AlertmanagerOptions{
+			URL: url, Client: client, External: n.ExternalLabels, Page: a.pageURL, Now: time.Now,
+		})
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, receiver{name + "-" + strconv.Itoa(i), am})
+	}
+	return out, nil
+}
+
+// pageURL is where people reach the page.
+func (a *App) pageURL() string {
+	if u := a.config.Web.ExternalURL; u != "" {
+		return u
+	}
+	return a.URL()
+}
+
+// httpClient returns a client with the authentication of a notifier, by the conventions of Prometheus: files are read again when
+// they change.
+func httpClient(n config.Notifier) (*http.Client, error) {
+	c := promconfig.DefaultHTTPClientConfig
+	c.TLSConfig = promconfig.TLSConfig{CAFile: n.TLS.CAFile, CertFile: n.TLS.CertFile, KeyFile: n.TLS.KeyFile} //nolint:exhaustruct // the defaults are meant
+	if n.User != "" {
+		c.BasicAuth = &promconfig.BasicAuth{Username: n.User, PasswordFile: n.PasswordFile} //nolint:exhaustruct // as above
+	}
+	if n.TokenFile != "" {
+		c.Authorization = &promconfig.Authorization{Type: "Bearer", CredentialsFile: n.TokenFile} //nolint:exhaustruct // as above
+	}
+	if err := c.Validate(); err != nil {
+		return nil, err
+	}
+	return promconfig.NewClientFromConfig(c, "driftd")
+}
+
+// transitions adapts a sink of the outbox.
+type transitions struct{ sink *ingest.Sink }
+
+func (t transitions) Fetch(ctx context.Context, limit int) ([]notify.Message, error) {
+	msgs, err := t.sink.Fetch(ctx, limit)
+	out := make([]notify.Message, 0, len(msgs))
+	for _, m := range msgs {
+		out = append(out, notify.Message{Data: m.Data, Time: time.UnixMilli(m.Time), Ack: m.Ack})
+	}
+	return out, err
+}
+
+// run starts everything and returns the parts, to be stopped.
+func (n *notifiers) run(ctx context.Context, fail context.CancelCauseFunc) []*part {
+	parts := []*part{start(ctx, fail, "the watch over silences", n.silences.run)}
+	for _, c := range n.couriers {
+		parts = append(parts, start(ctx, fail, "the notifier "+c.Name(), c.Run))
+	}
+	return parts
+}
+
+// courierMetric is one figure of every courier.
+type courierMetric struct {
+	desc *prometheus.Desc
+	kind prometheus.ValueType
+	read func(notify.Stats) float64
+}
+
+func courierMetrics() []courierMetric {
+	desc := func(name, help string) *prometheus.Desc {
+		return prometheus.NewDesc("driftd_notifier_"+name, help, []string{"notifier"}, nil)
+	}
+	return []courierMetric{
+		{desc("up", "1 while the receiver takes what it is told."), prometheus.GaugeValue, func(s notify.Stats) float64 { return truth(!s.Down) }},
+		{desc("told_total", "Changes of incidents that the receiver took."), prometheus.CounterValue, func(s notify.Stats) float64 { return float64(s.Told) }},
+		{desc("failures_total", "Deliveries that failed and are tried again."), prometheus.CounterValue, func(s notify.Stats) float64 { return float64(s.Failed) }},
+		{desc("refused_total", "Changes that the receiver will not have."), prometheus.CounterValue, func(s notify.Stats) float64 { return float64(s.Refused) }},
+		{desc("pending", "Changes that wait to be told."), prometheus.GaugeValue, func(s notify.Stats) float64 { return float64(s.Pending) }},
+	}
+}
+
+// Describe implements prometheus.Collector.
+func (n *notifiers) Describe(ch chan<- *prometheus.Desc) {
+	for _, m := range courierMetrics() {
+		ch <- m.desc
+	}
+}
+
+// Collect implements prometheus.Collector.
+func (n *notifiers) Collect(ch chan<- prometheus.Metric) {
+	for _, c := range n.couriers {
+		stats := c.Stats()
+		for _, m := range courierMetrics() {
+			ch <- prometheus.MustNewConstMetric(m.desc, m.kind, m.read(stats), c.Name())
+		}
+	}
+}
