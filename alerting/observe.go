@@ -58,17 +58,16 @@ func (r *Rule) drift(role result.Role, features []result.Feature) []observation 
 	var out []observation
 	for i := range features {
 		f := &features[i]
-		gate, ok := f.Statistics[f.Thresholds.Statistic]
-		if f.Role != role || !r.wants(f.Feature) || !ok || gate.Value == nil || f.QValue == nil {
+		value, significant, ok := f.Gate()
+		if f.Role != role || !r.wants(f.Feature) || !ok {
 			continue // not meant, or nothing could be judged
 		}
 		threshold := f.Thresholds.Drift
 		if r.Threshold > 0 {
 			threshold = r.Threshold
 		}
-		value := *gate.Value
 		out = append(out, observation{
-			feature: f.Feature, role: f.Role, hit: *f.QValue <= f.Thresholds.Q && value >= threshold, clear: value < r.Clear*threshold,
+			feature: f.Feature, role: f.Role, hit: significant && value >= threshold, clear: value < r.Clear*threshold,
 			value: value, threshold: threshold, unit: f.Thresholds.Statistic, reasons: f.Reasons,
 		})
 	}
@@ -77,8 +76,8 @@ func (r *Rule) drift(role result.Role, features []result.Feature) []observation 
 
 // drifted reports whether a feature drifted by its gate.
 func drifted(f *result.Feature) bool {
-	gate := f.Statistics[f.Thresholds.Statistic].Value
-	return gate != nil && f.QValue != nil && *gate >= f.Thresholds.Drift && *f.QValue <= f.Thresholds.Q
+	value, significant, ok := f.Gate()
+	return ok && significant && value >= f.Thresholds.Drift
 }
 
 // share holds where the model's verdict is drift because of how many of its features drifted.

@@ -319,7 +319,7 @@ func (a *analysis) compareAll(ctx context.Context) error {
 	next, done := atomic.Int64{}, atomic.Int64{}
 	for range min(a.workers(), max(len(a.features), 1)) {
 		group.Go(func() error {
-			w := &worker{analysis: a}
+			w := &worker{analysis: a, memo: detectors.NewMemo()}
 			for {
 				i := int(next.Add(1)) - 1
 				if i >= len(a.features) {

@@ -4,7 +4,6 @@ import (
 	"math"
 
 	"github.com/driftd/driftd/cells"
-	"github.com/driftd/driftd/detectors"
 	"github.com/driftd/driftd/internal/exact"
 	"github.com/driftd/driftd/internal/stat"
 	"github.com/driftd/driftd/internal/stat/twosample"
@@ -19,7 +18,7 @@ func (w *worker) numeric(f *feature, ref, cur *part, keep bool) (Feature, error)
 	if err != nil {
 		return Feature{}, err
 	}
-	out := Feature{Feature: detectors.Evaluate(cellsOf, counts, w.Config), Shape: nil}
+	out := Feature{Feature: w.evaluate(cellsOf, counts), Shape: nil}
 	if f.frozen != nil {
 		out.Shape = cellShape(cellsOf, counts)
 		return out, nil
@@ -77,7 +76,7 @@ func normed(s result.Stat, std float64, ok bool) result.Stat {
 // categorical compares two samples of categories.
 func (w *worker) categorical(f *feature, ref, cur *part, keep bool) Feature {
 	cellsOf, counts := w.frozenCategorical(f, ref, cur, keep)
-	return Feature{Feature: detectors.Evaluate(cellsOf, counts, w.Config), Shape: nil}
+	return Feature{Feature: w.evaluate(cellsOf, counts), Shape: nil}
 }
 
 // median returns the median of sorted values.

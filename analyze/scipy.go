@@ -7,7 +7,6 @@ import (
 	"strconv"
 
 	"github.com/driftd/driftd/cells"
-	"github.com/driftd/driftd/detectors"
 	"github.com/driftd/driftd/internal/stat"
 	"github.com/driftd/driftd/internal/stat/twosample"
 	"github.com/driftd/driftd/reference"
@@ -41,7 +40,7 @@ func (w *worker) numericSciPy(f *feature, ref, cur *part, keep bool) (Feature, e
 	if n := len(ref.numbers); n > 0 && ref.numbers[0] == ref.numbers[n-1] {
 		spread = 0 // whatever rounding makes of it
 	}
-	out := Feature{Feature: detectors.Evaluate(cellsOf, counts, w.Config), Shape: sampleShape(ref.numbers, cur.numbers)}
+	out := Feature{Feature: w.evaluate(cellsOf, counts), Shape: sampleShape(ref.numbers, cur.numbers)}
 	out.Reference.Mean, out.Reference.Std, out.Current.Mean, out.Current.Std = refMean, refStd, curMean, curStd
 	out.Reference.Median, out.Current.Median = median(ref.numbers), median(cur.numbers)
 	edges, refBins, curBins := decileTable(cellsOf, ref.numbers, cur.numbers)
@@ -83,7 +82,7 @@ func numpyMoments(values []float64) (mean, std *float64) {
 // categoricalSciPy compares two samples of categories over the union of both.
 func (w *worker) categoricalSciPy(f *feature, ref, cur *part, keep bool) Feature {
 	cellsOf, counts := w.frozenCategorical(f, ref, cur, keep)
-	out := Feature{Feature: detectors.Evaluate(cellsOf, counts, w.Config), Shape: nil}
+	out := Feature{Feature: w.evaluate(cellsOf, counts), Shape: nil}
 	refNames, curNames := ref.tally.names(), cur.tally.names()
 	all := maps.Clone(refNames)
 	maps.Copy(all, curNames)

@@ -21,6 +21,12 @@ type worker struct {
 	scratch            []float64
 	scatter            exact.Scatter
 	found              []reference.Categories // of the reference's side, by part, until they are frozen
+	memo               *detectors.Memo
+}
+
+// evaluate judges a feature by itself. The length of the window is not known: thresholds are the configured ones.
+func (w *worker) evaluate(f *reference.Feature, cur *cells.Counts) result.Feature {
+	return detectors.NewPlan(f, w.Config, detectors.NoChunks("the length of the window is not known"), w.memo).Evaluate(cur)
 }
 
 // compare fills f.out.

@@ -36,9 +36,10 @@ func binEdges(f *reference.Feature, how string) (edges []edge, problem string) {
 	return edges, ""
 }
 
-// categoryTable has a bin for each category that is not empty on both sides, in their order.
-func categoryTable(ref, cur *cells.Counts) []result.Bin {
-	var bins []result.Bin
+// categoryTable has a bin for each category that is not empty on both sides, in their order, and says which of them is `other`: -1
+// where none is.
+func categoryTable(ref, cur *cells.Counts) (bins []result.Bin, otherBin int) {
+	otherBin = -1
 	other := otherLabel
 	if slices.Contains(ref.Space().Categories(), other) {
 		other = "other (not tracked)"
@@ -46,11 +47,11 @@ func categoryTable(ref, cur *cells.Counts) []result.Bin {
 	for p := range cells.Walk(ref, cur) {
 		label := p.Category
 		if p.Other {
-			label = other
+			label, otherBin = other, len(bins)
 		}
 		bins = append(bins, result.Bin{Label: label, Reference: p.Ref, Current: p.Cur})
 	}
-	return bins
+	return bins, otherBin
 }
 
 // valueEdges gives every reference value a bin of its own, where there are few enough of them and all are cut points; else nil.

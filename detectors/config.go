@@ -1,6 +1,8 @@
 package detectors
 
 import (
+	"bytes"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"math"
@@ -34,6 +36,12 @@ const (
 	FDRBenjaminiYekutieli = "by" // any dependence; stricter
 )
 
+// Where thresholds come from (Config.Threshold).
+const (
+	ThresholdAuto  = "auto"  // the configured ones, raised to what the reference's own chunks show without drift
+	ThresholdFixed = "fixed" // the configured ones
+)
+
 // AllStatistics in Config.Statistics stands for every name.
 const AllStatistics = "all"
 
@@ -56,7 +64,7 @@ func statisticNames() []string {
 
 // wants reports whether a statistic is computed.
 func (c Config) wants(s Spec) bool {
-	if s.Rate != NotARate || s.Name == gate {
+	if s.Rate != NotARate || s.Name == DefaultGate || s.Name == c.Gate {
 		return true // verdicts need it
 	}
 	wanted := c.Statistics
@@ -95,14 +103,26 @@ type Config struct {
 	// Which custom p-values follow: `default` or `scipy`.
 	Convention string `json:"convention" yaml:"convention"`
 
+	// The statistic that verdicts of a feature's distribution are taken by: `psi_debiased`, or one of `psi`, `kl`, `js`, `hellinger`,
+	// `total_variation`, `l_infinity`, `chi2`, `ks`, `wasserstein`, `wasserstein_normed` and `mean_shift` (its size). A feature for whose kind it
+	// is not defined is judged by `psi_debiased`. `warning` and `drift` are thresholds of this statistic: set them with it.
+	Gate string `json:"gate" yaml:"gate"`
+
 	// Bins that expect fewer values than this on either side are pooled for chi2; 0 pools nothing.
 	ChiSquareMinExpected float64 `json:"chi2_min_expected" yaml:"chi2_min_expected"`
 
-	// The psi_debiased from which a feature warns. Above 0.
+	// The value of the gate from which a feature warns. Above 0.
 	Warning float64 `json:"warning" yaml:"warning"`
 
-	// The psi_debiased from which a feature drifts. At least `warning`.
+	// The value of the gate from which a feature drifts. At least `warning`.
 	Drift float64 `json:"drift" yaml:"drift"`
+
+	// Whether `warning` and `drift` are the whole threshold (`fixed`), or are raised to what the reference's own chunks, each as long as
+	// the window, show without drift (`auto`): it needs the gate `psi_debiased` and a reference with 10 chunks, and is off below, which is told.
+	Threshold string `json:"threshold" yaml:"threshold"`
+
+	// How much the feature counts in `drift_share`, against the others. 0: its verdict is told, but the model's does not depend on it.
+	Weight float64 `json:"weight" yaml:"weight"`
 
 	// The false discovery rate: a verdict needs a q-value of at most this. Between 0 and 1.
 	Q float64 `json:"q" yaml:"q"`
@@ -116,7 +136,7 @@ type Config struct {
 	// How far a rate must move to be drift. At least `rate_warning`, at most 1.
 	RateDrift float64 `json:"rate_drift" yaml:"rate_drift"`
 
-	// The share of a model's judged features that must drift for the model to drift. Above 0, at most 1.
+	// The share of a model's judged features, by their weights, that must drift for the model to drift. Above 0, at most 1.
 	DriftShare float64 `json:"drift_share" yaml:"drift_share"`
 }
 
@@ -124,8 +144,25 @@ type Config struct {
 func Default() Config {
 	return Config{
 		Statistics: []string{}, Bins: BinsAuto, Smoothing: SmoothingPseudocount, Epsilon: 1e-4, Convention: ConventionDefault, ChiSquareMinExpected: 1,
-		Warning: 0.1, Drift: 0.25, Q: 0.01, FDR: FDRBenjaminiHochberg, RateWarning: 0.02, RateDrift: 0.1, DriftShare: 0.5,
+		Gate: DefaultGate, Warning: 0.1, Drift: 0.25, Threshold: ThresholdAuto, Weight: 1, Q: 0.01, FDR: FDRBenjaminiHochberg, RateWarning: 0.02, RateDrift: 0.1, DriftShare: 0.5,
 	}
+}
+
+// maxWeight keeps sums of weights exact enough.
+const maxWeight = 1e6
+
+// UnmarshalJSON implements json.Unmarshaler. What an older version did not write means what that version did.
+func (c *Config) UnmarshalJSON(data []byte) error {
+	type plain Config
+	p := plain(*c)
+	p.Gate, p.Threshold, p.Weight = DefaultGate, ThresholdFixed, 1
+	dec := json.NewDecoder(bytes.NewReader(data))
+	dec.DisallowUnknownFields()
+	if err := dec.Decode(&p); err != nil {
+		return fmt.Errorf("decoding the detectors: %w", err)
+	}
+	*c = Config(p)
+	return nil
 }
 
 // ConfigError is one invalid setting.
@@ -178,6 +215,9 @@ func (c Config) Validate() error {
 	within("epsilon", c.Epsilon, 0, 0.1, true)
 	oneOf("convention", c.Convention, ConventionDefault, ConventionSciPy)
 	within("chi2_min_expected", c.ChiSquareMinExpected, 0, math.MaxFloat64, false)
+	oneOf("gate", c.Gate, Gates()...)
+	oneOf("threshold", c.Threshold, ThresholdAuto, ThresholdFixed)
+	within("weight", c.Weight, 0, maxWeight, false)
 	within("warning", c.Warning, 0, math.MaxFloat64, true)
 	if c.Warning > 0 {
 		within("drift", c.Drift, c.Warning, math.MaxFloat64, false)

@@ -44,6 +44,7 @@ func rawNumbers(t *testing.T, ref, cur []float64) map[string]twosample.Test {
 // The bounds of statistics over cells enclose what sorting both raw samples gives, for every pair of shapes, at full, thin and
 // very thin references; and a p-value is never smaller than the true one.
 func TestIntervalsEncloseRawValues(t *testing.T) {
+	memo := detectors.NewMemo()
 	rng := rand.New(rand.NewPCG(5, 5))
 	for _, from := range shapes() {
 		for _, to := range shapes() {
@@ -55,7 +56,7 @@ func TestIntervalsEncloseRawValues(t *testing.T) {
 						f := built(t, ref, resolution)
 						c := cells.NewCounts(f.Space)
 						detectortest.AddNumbers(c, cur)
-						got := detectors.Evaluate(f, c, everything()).Statistics
+						got := evaluate(f, c, everything(), memo).Statistics
 						for name, w := range want {
 							encloses(t, fmt.Sprintf("%s at resolution %d (%d against %d)", name, resolution, len(cur), len(ref)), got[name], w)
 						}
@@ -91,6 +92,7 @@ func encloses(t *testing.T, what string, got result.Stat, want twosample.Test) {
 // While the reference's values fit the resolution and nothing is tied inside a gap, all rank statistics are exact: Lower and the value
 // of ks and mann_whitney always, the values of cramer_von_mises and anderson_darling. The bounds of the distances are narrow.
 func TestExactBelowTheResolution(t *testing.T) {
+	memo := detectors.NewMemo()
 	rng := rand.New(rand.NewPCG(8, 1))
 	for _, to := range []shape{shapes()[0], shapes()[1], shapes()[2]} {
 		t.Run(to.name, func(t *testing.T) {
@@ -98,7 +100,7 @@ func TestExactBelowTheResolution(t *testing.T) {
 			f := built(t, ref, 2000)
 			c := cells.NewCounts(f.Space)
 			detectortest.AddNumbers(c, cur)
-			got := detectors.Evaluate(f, c, everything()).Statistics
+			got := evaluate(f, c, everything(), memo).Statistics
 			want := rawNumbers(t, ref, cur)
 			for _, name := range []string{"ks", "mann_whitney", "cramer_von_mises", "anderson_darling"} {
 				if s, w := got[name], want[name].Value; math.Abs(*s.Value-w) > 1e-10*math.Abs(w) {
@@ -120,6 +122,7 @@ func TestExactBelowTheResolution(t *testing.T) {
 
 // Any order, any split and any tree of merges, with panes added and taken out again, gives the same bits of every statistic.
 func TestSameBitsInAnyTree(t *testing.T) {
+	memo := detectors.NewMemo()
 	rng := rand.New(rand.NewPCG(2, 9))
 	for _, from := range shapes() {
 		for _, resolution := range []int{10000, 20} {
@@ -127,7 +130,7 @@ func TestSameBitsInAnyTree(t *testing.T) {
 			values := sample(rng, shapes()[rng.IntN(len(shapes()))], 500)
 			whole := cells.NewCounts(f.Space)
 			detectortest.AddNumbers(whole, values)
-			want := detectors.Evaluate(f, whole, everything()).Statistics
+			want := evaluate(f, whole, everything(), memo).Statistics
 			for range 5 {
 				rng.Shuffle(len(values), func(i, j int) { values[i], values[j] = values[j], values[i] })
 				got := tree(t, rng, f.Space, values)
@@ -139,7 +142,7 @@ func TestSameBitsInAnyTree(t *testing.T) {
 				if err := got.Subtract(extra); err != nil {
 					t.Fatal(err)
 				}
-				if diff := cmp.Diff(want, detectors.Evaluate(f, got, everything()).Statistics); diff != "" {
+				if diff := cmp.Diff(want, evaluate(f, got, everything(), memo).Statistics); diff != "" {
 					t.Fatalf("%s at resolution %d:\n%s", from.name, resolution, diff)
 				}
 			}

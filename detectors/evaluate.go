@@ -1,28 +1,70 @@
 package detectors
 
 import (
+	"math"
+
 	"github.com/driftd/driftd/cells"
 	"github.com/driftd/driftd/reference"
 	"github.com/driftd/driftd/result"
 )
 
-// gate is the statistic that verdicts of a feature's distribution are taken by; its p-value is corrected by Judge.
-const gate = "psi_debiased"
-
-// Evaluate computes the configured statistics of a feature in one window; those that verdicts need are always among them. The verdict that it sets is provisional: what the effect alone says;
-// Judge corrects for the number of features and gives the reasons. f and cur are not changed.
+// Evaluate computes the configured statistics of a feature in one window; those that verdicts need are always among them. The verdict
+// that it sets is provisional: what the effect alone says; Judge corrects for the number of features and gives the reasons. f and cur are
+// not changed.
+//
+// It is Plan for a single window whose length is not known, so that thresholds are the configured ones. Whoever judges more than one
+// window makes the plan once: it costs some milliseconds, unless a Memo knows its n_min.
 func Evaluate(f *reference.Feature, cur *cells.Counts, cfg Config) result.Feature {
+	return NewPlan(f, cfg, NoChunks("the length of the window is not known"), nil).Evaluate(cur)
+}
+
+// Plan is how one feature is judged against one reference: what follows from both alone is computed once. It is not safe for
+// concurrent use.
+type Plan struct {
+	f       *reference.Feature
+	cfg     Config
+	gate    Spec
+	table   refTable
+	nMin    uint64
+	natural *natural // nil: thresholds are fixed
+	noAuto  string   // why, where auto was asked for
+}
+
+// NewPlan prepares the judgement of a feature; chunks are the reference's own stretches, for `threshold: auto`. It keeps all three and
+// changes none. memo may be nil.
+func NewPlan(f *reference.Feature, cfg Config, chunks Chunks, memo *Memo) *Plan {
+	p := &Plan{f: f, cfg: cfg, gate: gateFor(f.Space.Kind(), cfg), table: refTable{}, nMin: 0, natural: nil, noAuto: ""}
+	in := NewInput(f, cells.NewCounts(f.Space), cfg)
+	p.table = newRefTable(&in)
+	if len(p.table.bins) > 0 || p.table.other > 0 {
+		p.nMin = nMin(f, p.table, p.gate.Name, cfg, memo)
+	}
+	if cfg.Threshold == ThresholdAuto {
+		p.natural, p.noAuto = p.newNatural(chunks)
+	}
+	return p
+}
+
+// Config returns what the plan was made of.
+func (p *Plan) Config() Config { return p.cfg }
+
+// Evaluate is as the function of this name.
+func (p *Plan) Evaluate(cur *cells.Counts) result.Feature {
+	f, cfg := p.f, p.cfg
 	in := NewInput(f, cur, cfg)
 	kind := f.Space.Kind()
 	out := result.Feature{
 		Feature: f.Name, Role: f.Role, Kind: kind.String(),
 		Reference: reference.Describe(in.Ref), Current: reference.Describe(in.Cur),
-		Statistics: map[string]result.Stat{}, Bins: in.Bins, QValue: nil,
-		NMin: MinimumN(occupiedBins(in.RefBins), in.M(), cfg.Warning),
+		Statistics: map[string]result.Stat{}, Bins: in.Bins, QValue: nil, NMin: p.nMin, Weight: cfg.Weight,
 		Thresholds: result.Thresholds{
-			Statistic: gate, Warning: cfg.Warning, Drift: cfg.Drift, Q: cfg.Q, RateWarning: cfg.RateWarning, RateDrift: cfg.RateDrift,
+			Statistic: p.gate.Name, Warning: cfg.Warning, Drift: cfg.Drift, Auto: p.noAuto,
+			Q: cfg.Q, EffectOnly: !gateHasP(p.gate.Name), RateWarning: cfg.RateWarning, RateDrift: cfg.RateDrift,
 		},
 		Verdict: result.Insufficient, Reasons: []string{},
+	}
+	if p.natural != nil && in.Problem == "" {
+		p.natural.raise(&in, &out.Thresholds)
 	}
 	if in.sweep != nil {
 		out.Reference.Median, out.Current.Median = in.sweep.refMiddle.value(in.Ref), in.sweep.curMiddle.value(in.Cur)
@@ -32,13 +74,26 @@ func Evaluate(f *reference.Feature, cur *cells.Counts, cfg Config) result.Featur
 	}
 	for _, s := range Builtin() {
 		if s.AppliesTo(kind) && cfg.wants(s) {
-			out.Statistics[s.Name] = existing(s.Compute(in))
+			of := in
+			if s.Name == p.gate.Name && binned(s.Name) {
+				of = in.judged()
+			}
+			out.Statistics[s.Name] = existing(s.Compute(of))
 		}
 	}
-	if enoughValues(&out) {
-		out.Verdict = effectVerdict(*out.Statistics[gate].Value, cfg.Warning, cfg.Drift)
+	if effect, ok := judgeable(&out); ok {
+		out.Verdict = effectVerdict(effect, out.Thresholds.Warning, out.Thresholds.Drift)
 	}
 	return out
+}
+
+// judgeable returns the size of the effect where the feature's distribution can be judged.
+func judgeable(f *result.Feature) (effect float64, ok bool) {
+	s := f.Statistics[f.Thresholds.Statistic]
+	if s.Value == nil || f.NMin == 0 || f.Current.Count < f.NMin || (s.PValue == nil && !f.Thresholds.EffectOnly) {
+		return 0, false
+	}
+	return math.Abs(*s.Value), true
 }
 
 // effectVerdict says what an effect of this size is, before chance is considered.

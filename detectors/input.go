@@ -18,6 +18,10 @@ type Input struct {
 	RefBins []uint64     // the counts of Bins
 	CurBins []uint64
 
+	JudgedRef []uint64 // the judged table: Bins pooled until each expects enough values
+	JudgedCur []uint64
+	otherBin  int // which of Bins is the categories that are not tracked; -1: none
+
 	sweep *sweep // of a numeric feature: what one walk over the cells says
 
 	// Problem says why no statistic of the distribution exists; empty: they do.
@@ -28,7 +32,7 @@ type Input struct {
 func NewInput(f *reference.Feature, cur *cells.Counts, cfg Config) Input {
 	in := Input{
 		Ref: f.Counts, Cur: cur, Singletons: f.Singletons, Config: cfg,
-		Distinct: f.Distinct, Bins: nil, RefBins: nil, CurBins: nil, sweep: nil, Problem: "",
+		Distinct: f.Distinct, Bins: nil, RefBins: nil, CurBins: nil, JudgedRef: nil, JudgedCur: nil, otherBin: -1, sweep: nil, Problem: "",
 	}
 	if !f.Counts.Space().Equal(cur.Space()) {
 		in.Cur = cells.NewCounts(f.Counts.Space())
@@ -42,7 +46,7 @@ func NewInput(f *reference.Feature, cur *cells.Counts, cfg Config) Input {
 		in.Problem = "the window has no values"
 	}
 	if f.Space.Kind() == cells.Categorical {
-		in.Bins = categoryTable(f.Counts, cur)
+		in.Bins, in.otherBin = categoryTable(f.Counts, cur)
 	} else {
 		edges, problem := binEdges(f, cfg.Bins)
 		if in.Problem == "" {
@@ -57,6 +61,15 @@ func NewInput(f *reference.Feature, cur *cells.Counts, cfg Config) Input {
 	for i, b := range in.Bins {
 		in.RefBins[i], in.CurBins[i] = b.Reference, b.Current
 	}
+	if in.Problem == "" {
+		in.JudgedRef, in.JudgedCur = in.judgedTable()
+	}
+	return in
+}
+
+// judged is the input with the judged table in place of the one for people.
+func (in Input) judged() Input {
+	in.RefBins, in.CurBins = in.JudgedRef, in.JudgedCur
 	return in
 }
 

@@ -10,13 +10,13 @@ import (
 // Judge gives the verdicts of all features of one model in one window, and of the model. It fills the q-value, the verdict and the
 // reasons of every element of fs from its statistics; a second call gives the same.
 //
-// A feature drifts (warns) when psi_debiased reaches its threshold and the q-value of psi over the model's features is at most
-// its Thresholds.Q, or when one of its rates moved by the configured share with such a q-value among the rates, which are a family of their
-// own. It is insufficient below NMin values; its rates are judged all the same when it has NMin rows: a feature that is missing
-// altogether is not stable. A model drifts when cfg.DriftShare of its judged features do, or a part of its prediction does; it
-// warns when any drifts or warns; it is insufficient when none could be judged.
+// A feature drifts (warns) when its gate (Thresholds.Statistic) reaches its threshold and the q-value of the gate's own p-value over the
+// model's features is at most its Thresholds.Q, or when one of its rates moved by the configured share with such a q-value among the rates,
+// which are a family of their own. Its distribution is insufficient below NMin values; its rates are judged by rules of their own (see
+// judgeRates): a feature that is missing altogether is not stable. A model drifts when cfg.DriftShare of its judged features do, by their
+// weights, or a part of its prediction does; it warns when any drifts or warns; it is insufficient when none could be judged.
 //
-// The share is that of judged features, predictions not counted; nil when no feature was judged.
+// The share is that of judged features by weight, predictions not counted; nil when no feature with a weight was judged.
 func Judge(fs []result.Feature, cfg Config) (verdict result.Verdict, share *float64, reasons []string) {
 	qValues(fs, cfg.FDR)
 	rates := judgeRates(fs, cfg)
@@ -34,17 +34,9 @@ func Judge(fs []result.Feature, cfg Config) (verdict result.Verdict, share *floa
 	return judgeModel(fs, cfg.DriftShare)
 }
 
-// enoughValues reports whether the feature's distribution can be judged.
-func enoughValues(f *result.Feature) bool {
-	s := f.Statistics[gate]
-	return s.Value != nil && s.PValue != nil && f.NMin > 0 && f.Current.Count >= f.NMin
-}
-
-// enoughRows reports whether the feature's rates can be judged.
-func enoughRows(f *result.Feature) bool {
-	c := f.Current
-	return f.NMin > 0 && c.Count+c.Missing+c.Invalid+c.Inf >= f.NMin
-}
+// minOdd is how many events must be missing, new and so on, more or fewer than the reference's rate lets expect, before a rate is judged: below, one
+// odd event would be a large share of a small window.
+const minOdd = 5
 
 // adjust corrects a family of p-values for its size.
 func adjust(p []float64, fdr string) []float64 {
@@ -54,14 +46,14 @@ func adjust(p []float64, fdr string) []float64 {
 	return stat.BenjaminiHochberg(p)
 }
 
-// qValues corrects the gate's p-values over the features that can be judged.
+// qValues corrects the gates' p-values over the features that can be judged.
 func qValues(fs []result.Feature, fdr string) {
 	var at []int
 	var p []float64
 	for i := range fs {
 		fs[i].QValue = nil
-		if enoughValues(&fs[i]) {
-			at, p = append(at, i), append(p, *fs[i].Statistics[gate].PValue)
+		if _, ok := judgeable(&fs[i]); ok && !fs[i].Thresholds.EffectOnly {
+			at, p = append(at, i), append(p, *fs[i].Statistics[fs[i].Thresholds.Statistic].PValue)
 		}
 	}
 	for k, q := range adjust(p, fdr) {
@@ -71,12 +63,12 @@ func qValues(fs []result.Feature, fdr string) {
 
 // judgeDistribution judges a feature by its gate.
 func judgeDistribution(f *result.Feature) (result.Verdict, []string) {
-	if !enoughValues(f) {
+	effect, ok := judgeable(f)
+	if !ok {
 		return result.Insufficient, []string{insufficientReason(f)}
 	}
-	effect := *f.Statistics[gate].Value
 	v := effectVerdict(effect, f.Thresholds.Warning, f.Thresholds.Drift)
-	if v != result.Stable && *f.QValue <= f.Thresholds.Q {
+	if v != result.Stable && (f.Thresholds.EffectOnly || *f.QValue <= f.Thresholds.Q) {
 		return v, append([]string{effectReason(f, effect, v)}, movedReasons(f)...)
 	}
 	return result.Stable, []string{stableReason(f, effect)}
@@ -88,7 +80,8 @@ type rateFinding struct {
 	reasons []string
 }
 
-// judgeRates judges every rate of every feature with enough rows, as one family.
+// judgeRates judges the rates of every feature, as one family. A rate needs no n_min: its test is exact in small windows. It needs minOdd odd
+// events, and that the share moved by as much as is configured.
 func judgeRates(fs []result.Feature, cfg Config) []rateFinding {
 	type test struct {
 		feature int
@@ -98,8 +91,8 @@ func judgeRates(fs []result.Feature, cfg Config) []rateFinding {
 	var tests []test
 	var p []float64
 	for i := range fs {
-		if !enoughRows(&fs[i]) {
-			continue
+		if fs[i].Reference.Count == 0 {
+			continue // a column that the reference knows by its name only
 		}
 		for _, s := range Builtin() { // not the map: its order is random
 			st, ok := fs[i].Statistics[s.Name]
@@ -122,6 +115,9 @@ func judgeRates(fs []result.Feature, cfg Config) []rateFinding {
 		if t.rule == RateChange {
 			change = math.Abs(change)
 		}
+		if change*rowsOf(f, t.name) < minOdd {
+			continue
+		}
 		v := effectVerdict(change, f.Thresholds.RateWarning, f.Thresholds.RateDrift)
 		if v == result.Stable || q > f.Thresholds.Q {
 			continue
@@ -130,6 +126,15 @@ func judgeRates(fs []result.Feature, cfg Config) []rateFinding {
 		out[t.feature].reasons = append(out[t.feature].reasons, rateReason(t.name, st, q))
 	}
 	return out
+}
+
+// rowsOf is what a rate of the window is a share of.
+func rowsOf(f *result.Feature, name string) float64 {
+	c := f.Current
+	if name == "other_rate" || name == "out_of_range_rate" {
+		return float64(c.Count)
+	}
+	return float64(c.Count + c.Missing + c.Invalid + c.Inf)
 }
 
 // worse returns the worse of two verdicts; anything known is worse than insufficient.
@@ -160,15 +165,15 @@ func judgeModel(fs []result.Feature, driftShare float64) (result.Verdict, *float
 		t.add(&fs[i])
 	}
 	var share *float64
-	if t.judged > 0 {
-		s := float64(len(t.drifting)) / float64(t.judged)
+	if t.weight > 0 {
+		s := t.driftingWeight / t.weight
 		share = &s
 	}
 	verdict := result.Stable
 	switch {
 	case t.judged+t.judgedPredictions == 0:
 		verdict = result.Insufficient
-	case len(t.driftingPredictions) > 0 || (share != nil && len(t.drifting) > 0 && *share >= driftShare):
+	case len(t.driftingPredictions) > 0 || (share != nil && t.driftingWeight > 0 && *share >= driftShare):
 		verdict = result.Drift
 	case len(t.drifting)+len(t.warning) > 0:
 		verdict = result.Warning
@@ -179,6 +184,7 @@ func judgeModel(fs []result.Feature, driftShare float64) (result.Verdict, *float
 // tally counts the verdicts of a model.
 type tally struct {
 	judged, judgedPredictions     int
+	weight, driftingWeight        float64 // of features
 	drifting, driftingPredictions []string
 	warning                       []string // features and predictions
 	insufficient                  []string
@@ -194,8 +200,14 @@ func (t *tally) add(f *result.Feature) {
 		t.judgedPredictions++
 	} else {
 		t.judged++
+		t.weight += f.Weight
+		if f.Verdict == result.Drift {
+			t.driftingWeight += f.Weight
+		}
 	}
 	switch {
+	case f.Verdict == result.Drift && prediction && f.Weight == 0: // told, but the model's verdict does not depend on it
+		t.warning = append(t.warning, f.Feature)
 	case f.Verdict == result.Drift && prediction:
 		t.driftingPredictions = append(t.driftingPredictions, f.Feature)
 	case f.Verdict == result.Drift:

@@ -251,11 +251,12 @@ func TestFalseAlarms(t *testing.T) {
 		t.Run(fmt.Sprintf("n=%d/m=%d/%s", tc.n, tc.m, tc.to.name), func(t *testing.T) {
 			rng := rand.New(rand.NewPCG(99, uint64(tc.n)))
 			below := map[float64]int{0.05: 0, 0.01: 0}
+			memo := detectors.NewMemo()
 			for range runs {
 				f := detectortest.Numeric(t, sample(rng, tc.to, tc.m), 40)
 				c := cells.NewCounts(f.Space)
 				detectortest.AddNumbers(c, sample(rng, tc.to, tc.n))
-				fs := []result.Feature{detectors.Evaluate(f, c, detectors.Default())}
+				fs := []result.Feature{evaluate(f, c, detectors.Default(), memo)}
 				if v, _, _ := detectors.Judge(fs, detectors.Default()); v != result.Stable {
 					t.Errorf("verdict %s without drift: %v", v, fs[0].Reasons)
 				}
@@ -284,12 +285,13 @@ func BenchmarkEvaluate(b *testing.B) {
 			c := cells.NewCounts(f.Space)
 			detectortest.AddNumbers(c, sample(rng, to, 5000))
 			for name, cfg := range map[string]detectors.Config{"default": detectors.Default(), "all": everything()} {
+				plan := detectors.NewPlan(f, cfg, detectors.NoChunks("a benchmark"), nil)
 				b.Run(fmt.Sprintf("points=%d/%s/%s", points, to.name, name), func(b *testing.B) {
 					b.ReportAllocs()
 					for b.Loop() {
-						detectors.Evaluate(f, c, cfg)
+						plan.Evaluate(c)
 					}
-					doc, _ := json.Marshal(detectors.Evaluate(f, c, cfg))
+					doc, _ := json.Marshal(plan.Evaluate(c))
 					b.ReportMetric(float64(len(doc)), "json-bytes")
 				})
 			}

@@ -27,23 +27,29 @@ func psi() Spec {
 	}
 }
 
-// psiDebiased is psi without what chance alone adds to it: the statistic that verdicts are taken by.
+// psiDebiased is psi of the judged table without what chance alone adds to it: the statistic that verdicts are taken by.
 //
-// Formula: psi - (B-1)(1/n+1/m), the expectation of psi under H₀ taken off. Around 0 without drift, so it may be negative.
-// p-value: that of psi, of which it is a shift.
-// Special cases, approximation, cost: as psi.
+// Formula: psi - (B-1)(1/n+1/m), the expectation of psi under H₀ taken off, B the judged bins that are not empty on both sides. Around 0
+// without drift, so it may be negative.
+// p-value: χ² of that psi over 1/n+1/m, as psi; the judged bins expect 5 values or more, where it holds.
+// Special cases, cost: as psi.
 func psiDebiased() Spec {
 	return Spec{
-		Name: "psi_debiased", Kinds: bothKinds(), Doc: "docs/statistics.md#psi_debiased", Rate: NotARate,
+		Name: DefaultGate, Kinds: bothKinds(), Doc: "docs/statistics.md#psi_debiased", Rate: NotARate,
 		Compute: func(in Input) result.Stat {
 			if in.Problem != "" {
 				return null(in.Problem)
 			}
+			in = in.judged()
 			v, _ := stat.PSI(in.RefBins, in.CurBins, in.smoothing())
-			bias := float64(float64(stat.Occupied(in.RefBins, in.CurBins)-1) * in.scale())
-			return valueP(v-bias, in.psiPValue(v))
+			return valueP(v-in.bias(), in.psiPValue(v))
 		},
 	}
+}
+
+// bias is what chance alone adds to psi on average.
+func (in Input) bias() float64 {
+	return float64(float64(stat.Occupied(in.RefBins, in.CurBins)-1) * in.scale())
 }
 
 // scale is 1/n + 1/m: the size of what chance does to proportions.
@@ -53,9 +59,11 @@ func (in Input) psiPValue(psi float64) float64 {
 	return stat.ChiSquareSF(psi/in.scale(), stat.Occupied(in.RefBins, in.CurBins)-1)
 }
 
-func (in Input) smoothing() stat.Smoothing {
-	if in.Config.Smoothing == SmoothingFloor {
-		return stat.Smoothing{Floor: in.Config.Epsilon}
+func (c Config) smoothing() stat.Smoothing {
+	if c.Smoothing == SmoothingFloor {
+		return stat.Smoothing{Floor: c.Epsilon}
 	}
 	return stat.Smoothing{Floor: 0}
 }
+
+func (in Input) smoothing() stat.Smoothing { return in.Config.smoothing() }

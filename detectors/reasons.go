@@ -20,6 +20,7 @@ const (
 )
 
 func insufficientReason(f *result.Feature) string {
+	gate := f.Thresholds.Statistic
 	s := f.Statistics[gate]
 	bins := 0
 	for _, b := range f.Bins {
@@ -31,7 +32,8 @@ func insufficientReason(f *result.Feature) string {
 	case f.Reference.Count == 0:
 		return "the reference has no values"
 	case f.NMin == 0:
-		return fmt.Sprintf("the reference has %d values; needs at least %d", f.Reference.Count, MinimumReference(bins, f.Thresholds.Warning))
+		return fmt.Sprintf("the reference has %d values; needs about %d for a warning at %s", f.Reference.Count, referenceNeeds(bins, f.Thresholds.Warning),
+			short(f.Thresholds.Warning))
 	case f.Current.Count < f.NMin:
 		return fmt.Sprintf("needs %d, has %d", f.NMin, f.Current.Count)
 	case s.Reason != "":
@@ -46,18 +48,32 @@ func effectReason(f *result.Feature, effect float64, v result.Verdict) string {
 	if v == result.Warning {
 		threshold = f.Thresholds.Warning
 	}
-	return fmt.Sprintf("%s %s ≥ %s with q %s (n %d, reference %d)",
-		gate, beside(effect, threshold), short(threshold), probability(*f.QValue), f.Current.Count, f.Reference.Count)
+	chance := ""
+	if f.QValue != nil {
+		chance = " with q " + probability(*f.QValue)
+	}
+	return fmt.Sprintf("%s %s ≥ %s%s (n %d, reference %d)",
+		f.Thresholds.Statistic, beside(effect, threshold), shortest(threshold), chance, f.Current.Count, f.Reference.Count)
 }
 
 func stableReason(f *result.Feature, effect float64) string {
+	gate := f.Thresholds.Statistic
+	value := beside(*f.Statistics[gate].Value, f.Thresholds.Warning) // with its sign
 	if effect < f.Thresholds.Warning {
 		return fmt.Sprintf("%s %s < %s (n %d, reference %d)",
-			gate, beside(effect, f.Thresholds.Warning), short(f.Thresholds.Warning), f.Current.Count, f.Reference.Count)
+			gate, value, shortest(f.Thresholds.Warning), f.Current.Count, f.Reference.Count)
 	}
 	return fmt.Sprintf("%s %s ≥ %s, but chance explains it: q %s > %s (n %d, reference %d)",
-		gate, beside(effect, f.Thresholds.Warning), short(f.Thresholds.Warning),
+		gate, value, shortest(f.Thresholds.Warning),
 		besideP(*f.QValue, f.Thresholds.Q), short(f.Thresholds.Q), f.Current.Count, f.Reference.Count)
+}
+
+// shortest is a threshold for people: as it was configured, or three digits of one that was computed.
+func shortest(x float64) string {
+	if s := short(x); len(s) <= 6 {
+		return s
+	}
+	return digits(x, 3)
 }
 
 // movedReasons names the bins whose share moved most, and where the median went.

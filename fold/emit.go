@@ -35,7 +35,7 @@ func (p *Partition) emit(s *source, w *window.Status, out *Output) bool {
 	views := viewsOf(s.In(w.ID), w)
 	base := p.baselineOf(s, w, config, views)
 	if base.ref != nil {
-		evaluate(base.ref, config, views)
+		evaluate(base.ref, s.binders[w.ID.Fingerprint], config, w.ID.Size, views)
 	}
 	for i, v := range views {
 		if !v.wanted || i < w.Written {
@@ -148,7 +148,8 @@ func viewsOf(panes []*window.Pane, w *window.Status) []*view {
 }
 
 // evaluate computes the features of every view. views[0] is the sum of the others; with a single version it is that version.
-func evaluate(ref *reference.Reference, config ModelConfig, views []*view) {
+// A reference that rolls is another one for every window: nothing of its judgement is kept.
+func evaluate(ref *reference.Reference, bound *binder, config ModelConfig, size int64, views []*view) {
 	for i := range ref.Features {
 		f := &ref.Features[i]
 		fc := config.Features[f.Name]
@@ -162,6 +163,12 @@ func evaluate(ref *reference.Reference, config ModelConfig, views []*view) {
 		if fc.Detectors != nil {
 			d = *fc.Detectors
 		}
+		var plan *detectors.Plan
+		if bound != nil && bound.ref == ref {
+			plan = bound.plan(i, size, d)
+		} else {
+			plan = detectors.NewPlan(f, d, detectors.NoChunks("the reference is made of the stream, window by window"), nil)
+		}
 		all := cells.NewCounts(f.Space)
 		for _, v := range views[1:] {
 			c := cells.NewCounts(f.Space)
@@ -170,10 +177,10 @@ func evaluate(ref *reference.Reference, config ModelConfig, views []*view) {
 			}
 			merge(all, c)
 			if v.wanted {
-				v.features = append(v.features, detectors.Evaluate(f, c, d))
+				v.features = append(v.features, plan.Evaluate(c))
 			}
 		}
-		views[0].features = append(views[0].features, detectors.Evaluate(f, all, d))
+		views[0].features = append(views[0].features, plan.Evaluate(all))
 	}
 }
 

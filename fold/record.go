@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"github.com/driftd/driftd/cells"
+	"github.com/driftd/driftd/detectors"
 	"github.com/driftd/driftd/event"
 	"github.com/driftd/driftd/reference"
 	"github.com/driftd/driftd/result"
@@ -30,6 +31,35 @@ type binder struct {
 	seen       []uint32      // the event that last set a value
 	event      uint32
 	category   []byte // scratch
+
+	plans map[planKey]*detectors.Plan // how features are judged, as soon as one was
+	memo  *detectors.Memo
+}
+
+// planKey names a feature of the reference and the length of a window.
+type planKey struct {
+	feature int
+	size    int64
+}
+
+// plan returns how the i-th feature is judged in windows of a length. It follows from the reference and the configuration alone, so that it is
+// kept in memory and nowhere else.
+func (b *binder) plan(i int, size int64, config detectors.Config) *detectors.Plan {
+	key := planKey{i, size}
+	if p := b.plans[key]; p != nil && p.Config().Equal(config) {
+		return p
+	}
+	if b.plans == nil {
+		b.plans, b.memo = map[planKey]*detectors.Plan{}, detectors.NewMemo()
+	}
+	f := &b.ref.Features[i]
+	chunks := detectors.NoChunks("")
+	if config.Threshold == detectors.ThresholdAuto {
+		chunks = detectors.ChunksOf(b.ref, f, size)
+	}
+	p := detectors.NewPlan(f, config, chunks, b.memo)
+	b.plans[key] = p
+	return p
 }
 
 // names is one name space of a binder.

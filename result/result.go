@@ -6,6 +6,7 @@ package result
 import (
 	"crypto/sha256"
 	"encoding/hex"
+	"math"
 	"strconv"
 )
 
@@ -92,8 +93,10 @@ type Thresholds struct {
 	Statistic   string  `json:"statistic"` // the statistic that gates the verdict
 	Warning     float64 `json:"warning"`
 	Drift       float64 `json:"drift"`
-	Q           float64 `json:"q"`            // the largest q-value with which an effect counts
-	RateWarning float64 `json:"rate_warning"` // change of a rate, as a share
+	Auto        string  `json:"auto,omitempty"`        // what the reference's own chunks did to both, or why nothing; empty: fixed
+	Q           float64 `json:"q"`                     // the largest q-value with which an effect counts
+	EffectOnly  bool    `json:"effect_only,omitempty"` // the gate has no p-value: its effect is enough
+	RateWarning float64 `json:"rate_warning"`          // change of a rate, as a share
 	RateDrift   float64 `json:"rate_drift"`
 }
 
@@ -124,9 +127,26 @@ type Feature struct {
 	Bins       []Bin           `json:"bins"`
 	QValue     *float64        `json:"q_value"` // of the gate, over the model's features
 	NMin       uint64          `json:"n_min"`   // the sample size that a verdict needs; 0: no size is enough for this reference
+	Weight     float64         `json:"weight"`  // how much the feature counts in the model's drift_share
 	Thresholds Thresholds      `json:"thresholds"`
 	Verdict    Verdict         `json:"verdict"`
 	Reasons    []string        `json:"reasons"`
+}
+
+// Gate returns the value that the verdict of the distribution was taken by, and whether it is significant: chance does not explain
+// it. Not ok: the distribution could not be judged.
+func (f *Feature) Gate() (value float64, significant, ok bool) {
+	s, exists := f.Statistics[f.Thresholds.Statistic]
+	switch {
+	case !exists || s.Value == nil:
+		return 0, false, false
+	case f.Thresholds.EffectOnly:
+		ok = f.NMin > 0 && f.Current.Count >= f.NMin
+		return math.Abs(*s.Value), ok, ok
+	case f.QValue == nil: // only what could be judged has one
+		return 0, false, false
+	}
+	return math.Abs(*s.Value), *f.QValue <= f.Thresholds.Q, true
 }
 
 // Latency describes the service time of the window, in milliseconds. Quantiles have a relative error of at most 1 %.

@@ -37,6 +37,8 @@ var detectorChoices = map[string][]string{ //nolint:gochecknoglobals // a consta
 	"bins":       {detectors.BinsAuto, detectors.BinsQuantile10Split, detectors.BinsQuantile10},
 	"smoothing":  {detectors.SmoothingPseudocount, detectors.SmoothingFloor},
 	"convention": {detectors.ConventionDefault, detectors.ConventionSciPy},
+	"threshold":  {detectors.ThresholdAuto, detectors.ThresholdFixed},
+	"gate":       detectors.Gates(),
 	"fdr":        {detectors.FDRBenjaminiHochberg, detectors.FDRBenjaminiYekutieli},
 }
 
