@@ -45,6 +45,7 @@ func lossy(t *testing.T, policy string) (*daemon, jetstream.JetStream, jetstream
 // Retention overtakes a daemon that is down, or somebody deletes what it has not read. The windows in which that was say how many
 // are missing, a counter and a critical alert too; with halt it stops and says what to do.
 func TestProvenLoss(t *testing.T) {
+	t.Parallel()
 	for _, policy := range []string{"continue", "halt"} {
 		t.Run(policy, func(t *testing.T) {
 			t.Parallel()
