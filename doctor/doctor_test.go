@@ -165,6 +165,20 @@ func check(tb testing.TB, r *doctor.Report, name string, status doctor.Status, f
 	tb.Errorf("no check %q says %s and %q; the report:\n%s", name, status, finding, text(r))
 }
 
+// onThePage wants the report's guarantees in docs/operations.md, word for word.
+func onThePage(tb testing.TB, r *doctor.Report) {
+	tb.Helper()
+	page, err := os.ReadFile(filepath.Join(testenv.Root(tb), "docs", "operations.md"))
+	if err != nil {
+		tb.Fatal(err)
+	}
+	for _, g := range r.Guarantees {
+		if row := fmt.Sprintf("| %s | %s | %s | %s |\n", g.Survives, g.Holds, g.Because, g.Remedy); !strings.Contains(string(page), row) {
+			tb.Errorf("docs/operations.md lacks the row\n%s", row)
+		}
+	}
+}
+
 func text(r *doctor.Report) string {
 	var b strings.Builder
 	for _, c := range r.Checks {
@@ -201,6 +215,7 @@ func TestBrokers(t *testing.T) {
 			if r.Broken != 0 || holds(r) != tt.holds {
 				t.Errorf("%d broken, guarantees %q; want none and %q", r.Broken, holds(r), tt.holds)
 			}
+			onThePage(t, r)
 			check(t, r, "server", doctor.OK, tt.server)
 			check(t, r, "permissions", doctor.OK, "")
 			check(t, r, "clocks", doctor.OK, "")
@@ -398,6 +413,9 @@ func TestFaults(t *testing.T) {
 func TestPermissions(t *testing.T) {
 	opts := &server.Options{Users: []*server.User{
 		{Username: "all", Password: "all"},
+		{Username: "blind", Password: "blind", Permissions: &server.Permissions{
+			Publish: &server.SubjectPermission{Deny: []string{"$JS.API.STREAM.INFO." + journal.StateStream(0)}},
+		}},
 		{Username: "some", Password: "some", Permissions: &server.Permissions{
 			Publish: &server.SubjectPermission{Deny: []string{"driftd.state.>", "$JS.API.STREAM.INFO." + journal.ReferencesStream}},
 		}},
@@ -426,6 +444,12 @@ func TestPermissions(t *testing.T) {
 	check(t, r, "permissions", doctor.Broken, `Publish to "driftd.state.0.meta"`)
 	check(t, r, "permissions", doctor.Broken, `Publish to "$JS.API.STREAM.INFO.DRIFTD_REFERENCES"`)
 	check(t, r, "stream DRIFTD_REFERENCES", doctor.Broken, "it cannot be read")
+	blind, _ := connect("blind")
+	r = examine(t, doctor.Options{Conn: blind, Layout: single()})
+	onThePage(t, r)
+	if holds(r) != "unknown unknown unknown unknown" {
+		t.Errorf("the user who may not see the state stream: %s", holds(r))
+	}
 	if holds(examine(t, doctor.Options{Conn: nc, Layout: single()})) != "yes yes unknown no" {
 		t.Errorf("the user with every permission: %s", holds(r))
 	}

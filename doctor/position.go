@@ -26,7 +26,14 @@ func (e *exam) partition(ctx context.Context, in journal.StreamSurvey) {
 	if state.Consumers == 0 {
 		e.add(name, Advice, "start `driftd run`", "nobody reads %s: nothing is counted now", in.Name)
 	}
-	head, err := journal.ReadCheckpoint(ctx, e.js, in.Partition)
+	if e.stream(journal.RoleState, in.Partition) == nil {
+		e.add(name, Unknown, "", "its state stream cannot be read")
+		e.unread = true
+		return
+	}
+	asked, stop := context.WithTimeout(ctx, questionTimeout)
+	head, err := journal.ReadCheckpoint(asked, e.js, in.Partition)
+	stop()
 	switch {
 	case err != nil:
 		e.add(name, Broken, "run the version of driftd that wrote it, or restore the state stream from a backup", "%v", err)
