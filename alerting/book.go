@@ -165,7 +165,7 @@ func (b *Book) inhibit(sum *result.Summary, rules []Rule, out []result.Transitio
 			continue
 		}
 		t := in.transition(r, result.Firing, sum, nil)
-		t.ID += ".inhibition"
+		t.ID += fmt.Sprintf(".inhibition.%d.%s", sum.Window.Size, by) // windows of several sizes end at one time
 		out = append(out, t)
 	}
 	return out

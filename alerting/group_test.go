@@ -201,7 +201,7 @@ func TestNoData(t *testing.T) {
 		book := &alerting.Book{}
 		var got []result.Transition
 		for _, at := range marks {
-			got = append(got, book.Silence(key, hour, 4*hour, at, rules)...) // the last event was in the window that ends at hour 4
+			got = append(got, book.Silence(key, hour, hour, 4*hour, at, rules)...) // the last event was in the window that ends at hour 4
 			book = restart(t, book)
 		}
 		if len(got) != 1 || got[0].To != result.Firing || got[0].Window.End != 7*hour || got[0].Since != 4*hour {
@@ -224,7 +224,7 @@ func TestNoData(t *testing.T) {
 		}
 	}
 	book := &alerting.Book{}
-	if got := book.Silence(key, hour, 4*hour, 7*hour-1, rules); len(got) != 0 {
+	if got := book.Silence(key, hour, hour, 4*hour, 7*hour-1, rules); len(got) != 0 {
 		t.Errorf("it fired before the third window was over: %+v", got)
 	}
 }

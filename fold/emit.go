@@ -32,7 +32,7 @@ type view struct {
 // a window may be: emit returns false when the commit is full, and goes on behind what it wrote when it is called again.
 func (p *Partition) emit(s *source, w *window.Status, out *Output) bool {
 	config := s.configs[s.EpochOf(w.ID).ID]
-	views := viewsOf(s.In(w.ID), w)
+	views := viewsOf(s.In(w.ID, s.empty), w)
 	base := p.baselineOf(s, w, config, views)
 	if base.ref != nil {
 		evaluate(base.ref, s.binders[w.ID.Fingerprint], config, w.ID.Size, views)
@@ -99,32 +99,35 @@ func (p *Partition) flush(s *source, out *Output) bool {
 
 // silence lets the incidents look at a watermark that has moved on without events.
 func (s *source) silence() {
-	if s.MaxTime == window.Unset || s.Watermark == window.Unset || s.Watermark <= s.MaxTime {
+	if s.Counted == window.Unset || s.Watermark <= s.Counted {
 		return
 	}
 	e := s.Epoch(s.Watermark)
-	size := smallest(e.Timing)
-	last := s.MaxTime - mod(s.MaxTime, size) + size
+	size, step := smallest(e.Timing)
+	last := s.Counted - mod(s.Counted, step) + step
 	key := result.Key{Model: s.Model, Version: result.All, Segment: result.All}
-	s.queue = append(s.queue, s.book.Silence(key, size, last, s.Watermark, s.configs[e.ID].Rules)...)
+	s.queue = append(s.queue, s.book.Silence(key, size, step, last, s.Watermark, s.configs[e.ID].Rules)...)
 }
 
 // untilSilent returns how long the next marker of a silent source can wait, in milliseconds, and whether it has anything to
 // say: that there are no data.
 func (s *source) untilSilent() (wait int64, ok bool) {
-	if s.MaxTime == window.Unset {
+	if s.Counted == window.Unset {
 		return 0, false
 	}
 	e := s.Epoch(s.Watermark)
-	return smallest(e.Timing), !s.book.Silent(s.configs[e.ID].Rules)
+	_, step := smallest(e.Timing)
+	return step, !s.book.Silent(s.configs[e.ID].Rules)
 }
 
-func smallest(t window.Timing) int64 {
-	size := t.Windows[0].Size
-	for _, w := range t.Windows[1:] {
-		size = min(size, w.Size)
+// smallest returns the size of the shortest windows, and how long they may become.
+func smallest(t window.Timing) (size, longest int64) {
+	for i, w := range t.Windows {
+		if i == 0 || w.Size < size {
+			size, longest = w.Size, max(w.Size, w.ExtendTo)
+		}
 	}
-	return size
+	return size, longest
 }
 
 func mod(a, b int64) int64 { return (a%b + b) % b }

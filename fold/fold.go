@@ -108,6 +108,14 @@ type source struct {
 	rolling *rolling            // nil: the reference is a stored one, or none
 }
 
+// empty returns a pane that counts nothing yet, in its compact form.
+func (s *source) empty(key window.PaneKey) *window.Pane {
+	b := s.binders[key.Fingerprint]
+	pane := window.NewPane(key, b.ref, b.bounds)
+	pane.Compact()
+	return pane
+}
+
 // slot caches the pane that events of one version go to.
 type slot struct {
 	start   int64
@@ -397,9 +405,7 @@ func (p *Partition) tidy(s *source, out *Output) bool {
 		}
 	}
 	empty := func(key window.PaneKey) *window.Pane {
-		b := s.binders[key.Fingerprint]
-		pane := window.NewPane(key, b.ref, b.bounds)
-		pane.Compact()
+		pane := s.empty(key)
 		p.store.insert(s.Model, pane)
 		return pane
 	}

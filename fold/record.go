@@ -201,6 +201,7 @@ func (p *Partition) record(m Message, index int, subject string, ev *event.Event
 	} else {
 		p.event(s, place, ev, future)
 		p.tally(s, t, ev)
+		s.Counted = max(s.Counted, t)
 	}
 	if !future {
 		s.Observe(t)
@@ -357,6 +358,7 @@ func (p *Partition) changed(s *source, place window.Placement, pane *window.Pane
 	if !pane.Dirty {
 		p.store.touch(pane)
 	}
+	s.Changed(pane)
 	if place.Revises {
 		s.Touch(place, pane.Key.Version)
 	}

@@ -1,7 +1,6 @@
 package window
 
 import (
-	"cmp"
 	"math"
 	"slices"
 
@@ -24,6 +23,7 @@ type Source struct {
 	Model     string
 	Watermark int64 // Unset before the first event
 	MaxTime   int64 // newest event time that moved the watermark; Unset before
+	Counted   int64 // newest time that an event was counted at, also one from the future, which moves no watermark; Unset before
 	LastSeen  int64 // the broker's time of the source's last record or marker, for idleness
 	Epochs    []Epoch
 	Pending   Tally // what was counted before there was any pane to count it in
@@ -38,15 +38,17 @@ type Source struct {
 	reach     int64   // no window that ended or was begun is about what is later
 	leaving   []*Pane // to be removed
 	joining   []*Pane // to be joined with others
+	kept      map[sumKey]*Pane
+	keptTo    int64 // none of kept is about what is later
 }
 
 // NewSource returns the source of a model before its first record.
 func NewSource(model string) *Source {
 	return &Source{
-		Model: model, Watermark: Unset, MaxTime: Unset, LastSeen: 0, Epochs: nil, Pending: Tally{}, Panes: map[PaneKey]*Pane{},
+		Model: model, Watermark: Unset, MaxTime: Unset, Counted: Unset, LastSeen: 0, Epochs: nil, Pending: Tally{}, Panes: map[PaneKey]*Pane{},
 		flush: false, series: nil, order: nil, versions: map[string]int{},
 		nextDue: Never, nextClose: Never, reach: Unset,
-		leaving: nil, joining: nil,
+		leaving: nil, joining: nil, kept: map[sumKey]*Pane{}, keptTo: Unset,
 	}
 }
 
@@ -332,6 +334,7 @@ func (s *Source) from(t int64) int { return s.at(PaneKey{Start: t, Version: "", 
 // remove forgets a pane.
 func (s *Source) remove(p *Pane) {
 	delete(s.Panes, p.Key)
+	s.spoil(p.Key)
 	i := s.at(p.Key)
 	s.order = slices.Delete(s.order, i, i+1)
 	if v := p.Key.Version; v != "" {
@@ -392,22 +395,6 @@ func (s *Source) Open() (n int, waiting bool) {
 		}
 	}
 	return n, waiting
-}
-
-// In returns the panes of a window in canonical order: by version, then by start.
-func (s *Source) In(id ID) []*Pane {
-	at, found := s.findSeries(kind{id.Spec(), id.Fingerprint})
-	if !found {
-		return nil
-	}
-	var in []*Pane
-	for _, p := range s.order[s.from(id.Start()):s.from(id.End)] {
-		if s.has(s.series[at], p) {
-			in = append(in, p)
-		}
-	}
-	slices.SortStableFunc(in, func(a, b *Pane) int { return cmp.Compare(a.Key.Version, b.Key.Version) })
-	return in
 }
 
 // Reject counts a refused record.

@@ -70,7 +70,7 @@ func drive(t *testing.T, s *window.Source, script string) []string {
 		}
 		for w := s.Due(); w != nil; w = s.Due() {
 			var n uint64
-			for _, p := range s.In(w.ID) {
+			for _, p := range s.In(w.ID, empty) {
 				n += p.Tally.Events
 			}
 			got = append(got, fmt.Sprintf("[%d,%d)%s r%d n=%d %s", w.ID.Start()/minute, w.ID.End/minute, w.ID.Fingerprint, w.Emitted, n,

@@ -7,6 +7,7 @@ type State struct {
 	Model     string        `json:"model"`
 	Watermark int64         `json:"watermark"`
 	MaxTime   int64         `json:"max_time"`
+	Counted   int64         `json:"counted,omitempty"` // 0 in a state from before there was one: MaxTime
 	LastSeen  int64         `json:"last_seen"`
 	Flush     bool          `json:"flush,omitempty"`
 	Epochs    []Epoch       `json:"epochs"`
@@ -27,7 +28,7 @@ type SeriesState struct {
 // State returns the source's state, windows in canonical order.
 func (s *Source) State() State {
 	st := State{
-		Model: s.Model, Watermark: s.Watermark, MaxTime: s.MaxTime, LastSeen: s.LastSeen, Flush: s.flush, Epochs: s.Epochs,
+		Model: s.Model, Watermark: s.Watermark, MaxTime: s.MaxTime, Counted: s.Counted, LastSeen: s.LastSeen, Flush: s.flush, Epochs: s.Epochs,
 		Series: make([]SeriesState, 0, len(s.series)), Windows: []*Status{}, Pending: s.Pending,
 	}
 	for _, k := range s.series {
@@ -44,6 +45,9 @@ func (s *Source) State() State {
 func Restore(st State) *Source {
 	s := NewSource(st.Model)
 	s.Watermark, s.MaxTime, s.LastSeen = st.Watermark, st.MaxTime, st.LastSeen
+	if s.Counted = st.Counted; s.Counted == 0 {
+		s.Counted = st.MaxTime
+	}
 	s.flush, s.Pending = st.Flush, st.Pending
 	st.upgrade()
 	for _, k := range st.Series {
