@@ -27,6 +27,7 @@ func (c *Config) Counting() fold.Counting {
 		MaxVersions:     c.Limits.MaxVersions,
 		FutureTolerance: c.Limits.FutureTolerance.Milliseconds(),
 		DedupIDs:        c.Limits.DedupIDs,
+		DedupHorizon:    c.Limits.DedupHorizon.Milliseconds(),
 		Limits:          limits,
 		MaxMessage:      int(c.Limits.MaxMessage),
 	}

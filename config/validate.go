@@ -148,6 +148,12 @@ func (k *checker) checkSizes() {
 	if l.FutureTolerance%Duration(time.Millisecond) != 0 {
 		k.fail("limits.future_tolerance", nil, "must be whole milliseconds, got %s", l.FutureTolerance)
 	}
+	if l.DedupHorizon%Duration(time.Millisecond) != 0 {
+		k.fail("limits.dedup_horizon", nil, "must be whole milliseconds, got %s", l.DedupHorizon)
+	}
+	if l.DedupHorizon > 0 && l.DedupIDs == 0 {
+		k.fail("limits.dedup_horizon", []string{"limits.dedup_ids"}, "needs limits.dedup_ids: none is remembered")
+	}
 	if l.MaxRecord > l.MaxMessage {
 		k.fail("limits.max_record", []string{"limits.max_message"},
 			"must not be larger than limits.max_message (%s), got %s: a message holds at least one record", l.MaxMessage, l.MaxRecord)

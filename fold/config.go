@@ -20,11 +20,12 @@ import (
 type Counting struct {
 	Defaults        ModelConfig            `json:"defaults"`
 	Models          map[string]ModelConfig `json:"models"`
-	UnknownModels   string                 `json:"unknown_models"`      // UnknownAuto or UnknownReject
-	MaxModels       int                    `json:"max_models"`          // how many models may be discovered
-	MaxVersions     int                    `json:"max_versions"`        // versions of a model counted apart at a time
-	FutureTolerance int64                  `json:"future_tolerance_ms"` // how far ahead of the broker's clock an event may be
-	DedupIDs        int                    `json:"dedup_ids"`           // ids remembered by the partition
+	UnknownModels   string                 `json:"unknown_models"`             // UnknownAuto or UnknownReject
+	MaxModels       int                    `json:"max_models"`                 // how many models may be discovered
+	MaxVersions     int                    `json:"max_versions"`               // versions of a model counted apart at a time
+	FutureTolerance int64                  `json:"future_tolerance_ms"`        // how far ahead of the broker's clock an event may be
+	DedupIDs        int                    `json:"dedup_ids"`                  // ids remembered by the partition
+	DedupHorizon    int64                  `json:"dedup_horizon_ms,omitempty"` // over which ids should be remembered; 0: not stated
 	Limits          event.Limits           `json:"limits"`
 	MaxMessage      int                    `json:"max_message"` // bytes; a larger message is refused unread
 }
@@ -69,9 +70,10 @@ func (c Counting) Validate() error {
 	if c.UnknownModels != UnknownAuto && c.UnknownModels != UnknownReject {
 		return fmt.Errorf("unknown_models is %q, not auto or reject", c.UnknownModels)
 	}
-	if c.MaxModels < 0 || c.MaxVersions < 1 || c.FutureTolerance < 0 || c.DedupIDs < 0 || c.MaxMessage < 1 {
-		return fmt.Errorf("a limit is out of range: max_models %d, max_versions %d, future_tolerance_ms %d, dedup_ids %d, max_message %d",
-			c.MaxModels, c.MaxVersions, c.FutureTolerance, c.DedupIDs, c.MaxMessage)
+	if c.MaxModels < 0 || c.MaxVersions < 1 || c.FutureTolerance < 0 || c.DedupIDs < 0 || c.MaxMessage < 1 ||
+		c.DedupHorizon < 0 || c.DedupHorizon > 0 && c.DedupIDs == 0 {
+		return fmt.Errorf("a limit is out of range: max_models %d, max_versions %d, future_tolerance_ms %d, dedup_ids %d, dedup_horizon_ms %d,"+
+			" max_message %d", c.MaxModels, c.MaxVersions, c.FutureTolerance, c.DedupIDs, c.DedupHorizon, c.MaxMessage)
 	}
 	check := func(name string, m ModelConfig) error {
 		if err := m.Timing.Validate(); err != nil {

@@ -265,14 +265,20 @@ func summary(model string, w *window.Status, config ModelConfig, base baseline, 
 			sum.Latency.Over[alerting.OverKey(r.SLO.Milliseconds)] = latency.CountAbove(r.SLO.Milliseconds)
 		}
 	}
+	var incomplete []string
+	if tally.DedupShort > 0 {
+		incomplete = []string{fmt.Sprintf("dedup_short: the ids of %d records were compared with less of the stream than limits.dedup_horizon says; "+
+			"raise limits.dedup_ids", tally.DedupShort)}
+	}
 	if w.ID.Fingerprint != "" { // also where the cells are there and nothing is counted over them yet: two changes are told apart
 		sum.Ref = &result.ReferenceID{Name: base.name(config), Fingerprint: w.ID.Fingerprint}
 	}
 	if base.ref == nil {
-		sum.Reasons = []string{base.why}
+		sum.Reasons = append([]string{base.why}, incomplete...)
 		return sum
 	}
 	sum.Verdict, sum.DriftShare, sum.Reasons = detectors.Judge(v.features, config.Detectors)
+	sum.Reasons = append(sum.Reasons, incomplete...)
 	return sum
 }
 
@@ -285,7 +291,7 @@ func counts(t *window.Tally) result.Counts {
 	}
 	return result.Counts{
 		Events: t.Events, Labels: t.Labels, Late: t.Late, LateAccepted: t.LateAccepted, Duplicate: t.Duplicate,
-		WithoutID: t.WithoutID, Future: t.Future, Unknown: t.UnknownFeature, DuplicateKey: t.DuplicateKey, Rejected: rejected,
+		WithoutID: t.WithoutID, Future: t.Future, DedupShort: t.DedupShort, Unknown: t.UnknownFeature, DuplicateKey: t.DuplicateKey, Rejected: rejected,
 	}
 }
 

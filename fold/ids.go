@@ -1,9 +1,11 @@
 package fold
 
 import (
+	"bytes"
 	"encoding/binary"
 	"fmt"
 	"maps"
+	"math"
 	"slices"
 
 	"github.com/dchest/siphash"
@@ -16,12 +18,13 @@ type idHash [2]uint64
 // segmentIDs is how many ids a stored segment holds (128 KiB).
 const segmentIDs = 8192
 
-// idSet remembers the last n ids of a partition in stream order: a ring, and an open-addressing index into it. It takes 16
-// bytes an id for the ring and 4 bytes a slot for at least two slots an id: 24 MiB for a million ids.
+// idSet remembers the last n ids of a partition in stream order: a ring, and an open-addressing index into it. It takes 20
+// bytes an id for the ring and 4 bytes a slot for two to four slots an id.
 type idSet struct {
 	key    [2]uint64
 	n      int
 	ring   []idHash // grows to n
+	times  []uint32 // when the broker stored them, Unix seconds; 0 where a state of before does not say
 	base   uint64   // number of the first id that was in the ring; id i lies at ring[(i-base)%n]
 	total  uint64   // ids ever added
 	slots  []uint32 // 1 + index into ring; 0 is empty
@@ -31,7 +34,7 @@ type idSet struct {
 }
 
 func newIDSet(n int, key [2]uint64) *idSet {
-	return &idSet{key: key, n: n, ring: nil, base: 0, total: 0, slots: make([]uint32, 1024), dirty: map[uint64]bool{}, oldest: 0, buf: nil}
+	return &idSet{key: key, n: n, ring: nil, times: nil, base: 0, total: 0, slots: make([]uint32, 1024), dirty: map[uint64]bool{}, oldest: 0, buf: nil}
 }
 
 // hash returns the hash of length-prefixed parts, so that no two lists of parts share it by their bytes.
@@ -46,8 +49,8 @@ func (s *idSet) hash(parts ...[]byte) idHash {
 	return idHash{lo, hi}
 }
 
-// add remembers an id and reports whether it was there already.
-func (s *idSet) add(h idHash) (repeated bool) {
+// add remembers an id that came at a broker's time and reports whether it was there already.
+func (s *idSet) add(h idHash, now int64) (repeated bool) {
 	if s.n == 0 {
 		return false
 	}
@@ -59,15 +62,26 @@ func (s *idSet) add(h idHash) (repeated bool) {
 		if 2*(len(s.ring)+1) > len(s.slots) {
 			s.index(2 * len(s.slots))
 		}
-		s.ring = append(s.ring, h)
+		s.ring, s.times = append(s.ring, h), append(s.times, seconds(now))
 	} else {
 		s.remove(s.ring[at], uint32(at)+1)
-		s.ring[at] = h
+		s.ring[at], s.times[at] = h, seconds(now)
 	}
 	s.insert(uint32(at) + 1)
 	s.dirty[s.total/segmentIDs] = true
 	s.total++
 	return false
+}
+
+// seconds cuts a time in milliseconds to what is kept of it.
+func seconds(ms int64) uint32 { return uint32(min(max(ms/1000, 0), math.MaxUint32)) }
+
+// short reports whether ids that came within the last milliseconds before now are forgotten.
+func (s *idSet) short(now, horizon int64) bool {
+	if horizon == 0 || s.total == uint64(len(s.ring)) {
+		return false
+	}
+	return len(s.ring) == 0 || int64(seconds(now))-int64(s.times[s.at(s.total-uint64(len(s.ring)))]) < horizon/1000
 }
 
 func (s *idSet) home(h idHash) uint64 { return h[0] & uint64(len(s.slots)-1) }
@@ -142,16 +156,63 @@ func (s *idSet) clean() {
 	s.oldest = s.firstNeeded()
 }
 
-// encode returns a segment's bytes: the number of its first stored id, then the ids.
+// segmentMark begins a segment that says when its ids came. Segments of before begin with a number, which is never encoded so.
+var segmentMark = []byte{0x80, 0x00}
+
+// encode returns a segment's bytes: how many ids, the ids, and when they came: for each run of one second how many, and how many
+// seconds after the one before.
 func (s *idSet) encode(seg uint64) []byte {
 	from, to := max(seg*segmentIDs, s.total-uint64(len(s.ring))), min((seg+1)*segmentIDs, s.total)
-	b := binary.AppendUvarint(make([]byte, 0, 10+16*(to-from)), from)
+	b := append(make([]byte, 0, 32+16*(to-from)), segmentMark...)
+	b = binary.AppendUvarint(b, to-from)
 	for i := from; i < to; i++ {
 		h := s.ring[s.at(i)]
 		b = binary.LittleEndian.AppendUint64(b, h[0])
 		b = binary.LittleEndian.AppendUint64(b, h[1])
 	}
+	last := int64(0)
+	for i := from; i < to; {
+		at, run := s.times[s.at(i)], uint64(0)
+		for ; i < to && s.times[s.at(i)] == at; i++ {
+			run++
+		}
+		b = binary.AppendVarint(binary.AppendUvarint(b, run), int64(at)-last)
+		last = int64(at)
+	}
 	return b
+}
+
+// decode appends a segment's ids to the ring.
+func (s *idSet) decode(b []byte) bool {
+	b, timed := bytes.CutPrefix(b, segmentMark)
+	n, k := binary.Uvarint(b)
+	if k <= 0 {
+		return false
+	}
+	if b = b[k:]; !timed {
+		n = uint64(len(b) / 16)
+	}
+	if n > uint64(len(b)/16) || !timed && len(b)%16 != 0 {
+		return false
+	}
+	for ; n > 0; n, b = n-1, b[16:] {
+		s.ring = append(s.ring, idHash{binary.LittleEndian.Uint64(b), binary.LittleEndian.Uint64(b[8:])})
+	}
+	last := int64(0)
+	r := reader{b: b, bad: false}
+	for len(s.times) < len(s.ring) && timed && !r.bad {
+		run, delta := r.uvarint(), r.varint()
+		if last += delta; run == 0 || run > uint64(len(s.ring)-len(s.times)) || last < 0 || last > math.MaxUint32 {
+			return false
+		}
+		for range run {
+			s.times = append(s.times, uint32(last))
+		}
+	}
+	for !timed && len(s.times) < len(s.ring) {
+		s.times = append(s.times, 0)
+	}
+	return !r.bad && len(r.b) == 0
 }
 
 // restoreIDs rebuilds the set from its stored segments. With a larger n than before it begins to fill, with a smaller one it
@@ -162,19 +223,14 @@ func restoreIDs(n int, key [2]uint64, total uint64, segments map[uint64][]byte) 
 		if i == 0 {
 			s.oldest = seg
 		}
-		b := segments[seg]
-		_, k := binary.Uvarint(b)
-		if k <= 0 || (len(b)-k)%16 != 0 {
+		if !s.decode(segments[seg]) {
 			return nil, fmt.Errorf("stored id segment %d is corrupt", seg)
-		}
-		for b = b[k:]; len(b) > 0; b = b[16:] {
-			s.ring = append(s.ring, idHash{binary.LittleEndian.Uint64(b), binary.LittleEndian.Uint64(b[8:])})
 		}
 	}
 	if uint64(len(s.ring)) > total {
 		return nil, fmt.Errorf("stored id segments hold %d ids, but only %d were added", len(s.ring), total)
 	}
-	s.ring = s.ring[max(0, len(s.ring)-n):]
+	s.ring, s.times = s.ring[max(0, len(s.ring)-n):], s.times[max(0, len(s.times)-n):]
 	s.total, s.base = total, total-uint64(len(s.ring))
 	slots := len(s.slots)
 	for 2*(len(s.ring)+1) > slots {
@@ -189,14 +245,14 @@ func (s *idSet) resize(n int) {
 	if n == s.n {
 		return
 	}
-	kept := make([]idHash, 0, min(n, len(s.ring)))
+	kept, times := make([]idHash, 0, min(n, len(s.ring))), make([]uint32, 0, min(n, len(s.ring)))
 	for i := s.total - uint64(min(n, len(s.ring))); i < s.total; i++ {
-		kept = append(kept, s.ring[s.at(i)])
+		kept, times = append(kept, s.ring[s.at(i)]), append(times, s.times[s.at(i)])
 	}
 	if len(kept) < len(s.ring) {
 		s.dirty[(s.total-uint64(len(kept)))/segmentIDs] = true // what is forgotten must not come back after a restart
 	}
-	s.n, s.ring, s.base = n, kept, s.total-uint64(len(kept))
+	s.n, s.ring, s.times, s.base = n, kept, times, s.total-uint64(len(kept))
 	slots := 1024
 	for 2*(len(kept)+1) > slots {
 		slots *= 2

@@ -119,7 +119,8 @@ type oracle struct {
 	counting fold.Counting
 	bound    map[string]string // activated references by model
 	models   map[string]*model
-	ids      []string
+	ids      []remembered
+	forgot   bool // ids
 	said     []said
 	refused  []refused
 }
@@ -127,7 +128,7 @@ type oracle struct {
 // foretell returns what a schedule must say.
 func foretell(s *schedule, fps []string) *oracle {
 	o := &oracle{
-		known: map[string]bool{}, counting: s.counting, bound: map[string]string{}, models: map[string]*model{}, ids: nil, said: nil, refused: nil,
+		known: map[string]bool{}, counting: s.counting, bound: map[string]string{}, models: map[string]*model{}, ids: nil, forgot: false, said: nil, refused: nil,
 	}
 	for _, fp := range fps {
 		o.known[fp] = true
@@ -211,7 +212,7 @@ func (o *oracle) configure(next fold.Counting) {
 		}
 	}
 	o.counting = next
-	o.ids = o.ids[max(0, len(o.ids)-next.DedupIDs):]
+	o.forget()
 	for _, m := range o.sorted() {
 		if c := o.configOf(m.name); !reflect.DeepEqual(c, m.config) {
 			m.obey(c)
@@ -253,9 +254,13 @@ func (o *oracle) record(m *simMessage, index int, r *simRecord) {
 	if r.hasTime && !future {
 		at = r.ts
 	}
-	if r.id != "" && o.repeated(name, r) {
-		mo.arrived(&item{said: said{Counts: result.Counts{Duplicate: 1}}})
-		return
+	short := false
+	if r.id != "" {
+		var again bool
+		if again, short = o.repeated(name, r, m.time); again {
+			mo.arrived(&item{said: said{Counts: result.Counts{Duplicate: 1}}})
+			return
+		}
 	}
 	taken, revises, missed := mo.fate(at)
 	if !taken {
@@ -264,6 +269,9 @@ func (o *oracle) record(m *simMessage, index int, r *simRecord) {
 	}
 	for spec := range missed {
 		mo.arrived(&item{missed: spec, said: said{Counts: result.Counts{Late: 1}}})
+	}
+	if short {
+		mo.count(&item{at: at, said: said{Counts: result.Counts{DedupShort: 1}}})
 	}
 	it := &item{at: at, said: said{Counts: result.Counts{Labels: 1}}}
 	if !r.isLabel {
@@ -320,18 +328,35 @@ func (o *oracle) model(name string) *model {
 	return m
 }
 
-// repeated remembers an identity and says whether it is among the last ones.
-func (o *oracle) repeated(name string, r *simRecord) bool {
+// repeated remembers an identity and says whether it is among the last ones, and whether those are fewer than they should be.
+func (o *oracle) repeated(name string, r *simRecord, now int64) (again, short bool) {
 	id := "event " + name + " " + r.version + " " + r.id
 	if r.isLabel {
 		id = "label " + name + " " + r.version + " " + r.id + " " + strconv.Itoa(r.label)
 	}
-	if slices.Contains(o.ids, id) {
-		return true
+	if o.counting.DedupIDs == 0 {
+		return false, false
 	}
-	o.ids = append(o.ids, id)
-	o.ids = o.ids[max(0, len(o.ids)-o.counting.DedupIDs):]
-	return false
+	short = o.counting.DedupHorizon > 0 && o.forgot && (len(o.ids) == 0 || now/1000-o.ids[0].second < o.counting.DedupHorizon/1000)
+	if slices.ContainsFunc(o.ids, func(r remembered) bool { return r.id == id }) {
+		return true, short
+	}
+	o.ids = append(o.ids, remembered{id, now / 1000})
+	o.forget()
+	return false, short
+}
+
+// remembered is an identity and when the broker stored its record.
+type remembered struct {
+	id     string
+	second int64
+}
+
+// forget keeps as many ids as the configuration says.
+func (o *oracle) forget() {
+	if n := len(o.ids) - o.counting.DedupIDs; n > 0 {
+		o.ids, o.forgot = o.ids[n:], true
+	}
 }
 
 // versionOf bounds the versions that are counted apart: those of windows that still take something.

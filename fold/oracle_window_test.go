@@ -369,6 +369,7 @@ func (s *said) add(it *said) {
 	a.Duplicate += b.Duplicate
 	a.WithoutID += b.WithoutID
 	a.Future += b.Future
+	a.DedupShort += b.DedupShort
 	a.DuplicateKey += b.DuplicateKey
 	if s.Reference != "" {
 		a.Unknown += b.Unknown

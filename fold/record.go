@@ -175,10 +175,13 @@ func (p *Partition) record(m Message, index int, subject string, ev *event.Event
 	p.stats.UnknownFeatures += uint64(ev.UnknownKeys)
 	p.stats.WrongTypes += uint64(ev.WrongType)
 	t, future := eventTime(ev, m.Time, p.counting.FutureTolerance)
-	if hash, ok := identity(p.ids, s.Model, ev); ok && p.ids.add(hash) {
-		p.stats.Duplicates++
-		p.arrival(s, func(t *window.Tally) { t.Duplicate++ })
-		return nil
+	short := false
+	if hash, ok := identity(p.ids, s.Model, ev); ok {
+		if short = p.ids.short(m.Time, p.counting.DedupHorizon); p.ids.add(hash, m.Time) {
+			p.stats.Duplicates++
+			p.arrival(s, func(t *window.Tally) { t.Duplicate++ })
+			return nil
+		}
 	}
 	p.roll(s, t)
 	place := s.Place(t)
@@ -195,6 +198,11 @@ func (p *Partition) record(m Message, index int, subject string, ev *event.Event
 		}) {
 			s.Pending.Late++
 		}
+	}
+	if short {
+		pane := p.pane(s, place, "")
+		pane.Tally.DedupShort++
+		p.changed(s, place, pane)
 	}
 	if ev.IsLabel {
 		p.label(s, place)

@@ -28,6 +28,6 @@ func (p *Partition) drop(m Message, model string, out *Output) bool {
 // folded remembers a retry.
 func (p *Partition) folded(m Message) {
 	if m.Retry != "" {
-		p.ids.add(p.retryHash(m))
+		p.ids.add(p.retryHash(m), m.Time)
 	}
 }

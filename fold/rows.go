@@ -60,7 +60,7 @@ func (r *Rows) Each(m Message, f func(ev *event.Event) error) error {
 			r.stats.Rejected++
 			continue
 		}
-		if hash, ok := identity(r.ids, string(ev.Model), ev); ok && r.ids.add(hash) {
+		if hash, ok := identity(r.ids, string(ev.Model), ev); ok && r.ids.add(hash, m.Time) {
 			r.stats.Duplicates++
 			continue
 		}

@@ -150,7 +150,9 @@ func (g *maker) configuration() fold.Counting {
 		c.MaxMessage = 1500
 	}
 	if !g.tidy {
-		c.DedupIDs = g.IntN(20)
+		if c.DedupIDs = g.IntN(20); c.DedupIDs > 0 && g.IntN(2) == 0 {
+			c.DedupHorizon = g.Int64N(60 * minute)
+		}
 		c.MaxModels = 1 + g.IntN(3)
 	}
 	return c

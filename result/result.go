@@ -52,13 +52,15 @@ type ReferenceID struct {
 
 // Counts says what the window saw. Rates are derived from these, never stored.
 type Counts struct {
-	Events       uint64            `json:"events"`        // prediction events counted in the window
-	Labels       uint64            `json:"labels"`        // labels whose own time lies in the window
-	Late         uint64            `json:"late"`          // records that came after their window's lateness, counted where they arrived
-	LateAccepted uint64            `json:"late_accepted"` // events counted after the window had its revision 0
-	Duplicate    uint64            `json:"duplicate"`     // repeated ids, dropped
-	WithoutID    uint64            `json:"without_id"`    // events that could not be deduplicated
-	Future       uint64            `json:"future"`        // events ahead of the broker's clock, counted at the broker's time
+	Events       uint64 `json:"events"`        // prediction events counted in the window
+	Labels       uint64 `json:"labels"`        // labels whose own time lies in the window
+	Late         uint64 `json:"late"`          // records that came after their window's lateness, counted where they arrived
+	LateAccepted uint64 `json:"late_accepted"` // events counted after the window had its revision 0
+	Duplicate    uint64 `json:"duplicate"`     // repeated ids, dropped
+	WithoutID    uint64 `json:"without_id"`    // events that could not be deduplicated
+	// Records whose id was compared with less of the stream than limits.dedup_horizon says. They belong to no version.
+	DedupShort   uint64            `json:"dedup_short,omitempty"`
+	Future       uint64            `json:"future"` // events ahead of the broker's clock, counted at the broker's time
 	Unknown      uint64            `json:"unknown_feature"`
 	DuplicateKey uint64            `json:"duplicate_key"`
 	Rejected     map[string]uint64 `json:"rejected"` // dead-lettered records by reason, where they arrived

@@ -32,11 +32,12 @@ type Tally struct {
 	Events, Labels, Late, LateAccepted, Duplicate, WithoutID, Future uint64
 	UnknownFeature, DuplicateKey, LatencyInvalid, Errors, Lost       uint64
 	Rejected                                                         [event.RejectPanic + 1]uint64
+	DedupShort                                                       uint64
 }
 
 // fields lists the scalars in their encoded order; a new one is appended, never inserted.
 func (t *Tally) fields() []*uint64 {
-	out := make([]*uint64, 0, 12+len(t.Rejected))
+	out := make([]*uint64, 0, 13+len(t.Rejected))
 	out = append(out,
 		&t.Events, &t.Labels, &t.Late, &t.LateAccepted, &t.Duplicate, &t.WithoutID, &t.Future,
 		&t.UnknownFeature, &t.DuplicateKey, &t.LatencyInvalid, &t.Errors, &t.Lost,
@@ -44,7 +45,7 @@ func (t *Tally) fields() []*uint64 {
 	for i := range t.Rejected {
 		out = append(out, &t.Rejected[i])
 	}
-	return out
+	return append(out, &t.DedupShort)
 }
 
 // Add adds o to t.
