@@ -47,7 +47,10 @@ func documents(docs []historytest.Document) []influx.Document {
 // open opens a bucket of a test's server.
 func open(tb testing.TB, server *influxtest.Server, bucket string, o influx.Options) *influx.DB {
 	tb.Helper()
-	o.URL, o.Org, o.Bucket = server.URL, server.Org, bucket
+	if o.URL == "" {
+		o.URL = server.URL
+	}
+	o.Org, o.Bucket = server.Org, bucket
 	if o.Token == nil && server.Token != "" {
 		o.Token = func() (string, error) { return server.Token, nil }
 	}
