@@ -3,21 +3,27 @@ package e2e_test
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"os/exec"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/driftd/driftd/broker"
 	"github.com/driftd/driftd/event"
 	"github.com/driftd/driftd/history"
+	"github.com/driftd/driftd/history/historytest"
 	"github.com/driftd/driftd/influx"
 	"github.com/driftd/driftd/internal/elec2test"
 	"github.com/driftd/driftd/internal/influxtest"
 	"github.com/driftd/driftd/journal"
 	"github.com/driftd/driftd/result"
+	"github.com/driftd/driftd/store"
 )
 
 // withInfluxDB returns a configuration that keeps results in a bucket of the server.
@@ -29,21 +35,23 @@ store:
 `, server.URL, server.Org, bucket, tokenFile)
 }
 
-// tokenFile writes the server's token where the configuration finds it.
-func tokenFile(tb testing.TB, server *influxtest.Server) string {
+// driftd runs the command line, which must succeed.
+func driftd(tb testing.TB, args ...string) string {
 	tb.Helper()
-	if server.Token == "" {
-		return ""
+	out, err := exec.Command(binary(tb), args...).CombinedOutput()
+	if err != nil {
+		tb.Fatalf("driftd %s: %v\n%s", strings.Join(args, " "), err, out)
 	}
-	return writeFile(tb, "influx-token", server.Token+"\n")
+	return string(out)
 }
 
-// The real log through replay, the daemon and InfluxDB, which is away at the start, and is killed in the middle: the daemon
-// starts, says so once, and catches up; the API, reading from InfluxDB, answers what expected.json says; and every committed
-// document is there, once, byte for byte.
+// The real log through replay, the daemon and InfluxDB, which is away and not prepared at the start, and is killed in the
+// middle: the daemon starts, says so once, and catches up; the API, reading from InfluxDB, answers what expected.json says; and
+// every committed document is there, once, byte for byte. Backfilling from the outbox, and from the input, gives the same.
 func TestInfluxDBOutage(t *testing.T) {
-	server := influxtest.New(t, influxtest.Options{})
-	d := newDaemon(t, elec2Config+withInfluxDB(server, "driftd", tokenFile(t, server)))
+	server := influxtest.New(t, influxtest.Options{Auth: true})
+	tokens := filepath.Join(t.TempDir(), "influx-token")
+	d := newDaemon(t, elec2Config+withInfluxDB(server, "driftd", tokens))
 	d.sink = "driftd-influxdb"
 	d.launch()
 	d.listening(t)
@@ -52,7 +60,7 @@ func TestInfluxDBOutage(t *testing.T) {
 		return err == nil && status == 503 && strings.Contains(string(body), "store")
 	})
 	server.Start()
-	server.CreateBucket("driftd", 0)
+	driftd(t, "init", "influxdb", "--config", d.config, "--admin-token-file", writeFile(t, "admin-token", server.Token))
 	createElec2(t, d, elec2test.ExactResolution)
 	_, js := d.connect()
 	records := elec2test.Lines(t)
@@ -79,10 +87,20 @@ func TestInfluxDBOutage(t *testing.T) {
 	if windows != 32 || features != 32*8 {
 		t.Errorf("%d windows and %d features were compared, want all", windows, features)
 	}
-	if n := strings.Count(d.log.String(), "the store does not take results"); n != 2 {
-		t.Errorf("the log says %d times that the store takes nothing, want once for each of two outages", n)
+	for _, outage := range []string{"the store refuses results until somebody looks", "the store does not take results"} { // no token, no server
+		if n := strings.Count(d.log.String(), outage); n != 1 {
+			t.Errorf("the log says %d times %q, want once for its outage", n, outage)
+		}
 	}
 	committed := committedDocuments(t, js)
+	for _, from := range []string{"outbox", "input"} {
+		server.CreateBucket(from, 0)
+		again := writeFile(t, from+".yaml", elec2Config+withInfluxDB(server, from, writeFile(t, "admin-token", server.Token)))
+		t.Log(from, driftd(t, "backfill", "--from", from, "--config", again, "--data-dir", d.dir))
+		if diff := cmp.Diff(committed, storedDocuments(t, server, from, elec2test.Model)); diff != "" {
+			t.Errorf("after a backfill from %s (-committed +stored):\n%s", from, diff)
+		}
+	}
 	stored := storedDocuments(t, server, "driftd", elec2test.Model)
 	missing := 0
 	for id, data := range committed {
@@ -96,6 +114,50 @@ func TestInfluxDBOutage(t *testing.T) {
 		t.Errorf("%d documents committed, %d written, %d missing or other", len(committed), points, missing)
 	}
 	d.stop()
+}
+
+// What the embedded store holds, moved to InfluxDB: the same documents, incidents among them.
+func TestBackfillFromStore(t *testing.T) {
+	server := influxtest.Start(t, influxtest.Options{})
+	server.CreateBucket("moved", 0)
+	dir := t.TempDir()
+	s, err := store.Open(t.Context(), filepath.Join(dir, "store.db"), store.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := map[string][]byte{}
+	var docs []store.Document
+	for i := range 250 {
+		for _, doc := range historytest.Hourly(i).Documents(t) {
+			docs = append(docs, store.Document(doc))
+		}
+	}
+	docs = append(docs, store.Document(historytest.Change(t, "a", 2*historytest.Hour, result.Firing)))
+	if err := errors.Join(s.Write(t.Context(), docs), s.Close()); err != nil {
+		t.Fatal(err)
+	}
+	for _, doc := range docs {
+		want[doc.ID] = doc.Data
+	}
+	config := writeFile(t, "moved.yaml", withInfluxDB(server, "moved", adminToken(t, server)))
+	for range 2 { // stopped and started again, it changes nothing
+		driftd(t, "backfill", "--from", "store", "--config", config, "--data-dir", dir)
+	}
+	if diff := cmp.Diff(want, storedDocuments(t, server, "moved", "credit")); diff != "" {
+		t.Errorf("after moving (-embedded +influxdb):\n%s", diff)
+	}
+	if n := server.Count("moved", influx.MeasurementDocument, influx.FieldResultID); n != 750 {
+		t.Errorf("%d documents, want 750", n)
+	}
+}
+
+// adminToken writes the server's token to a file; there is none without authentication.
+func adminToken(tb testing.TB, server *influxtest.Server) string {
+	tb.Helper()
+	if server.Token == "" {
+		return ""
+	}
+	return writeFile(tb, "admin-token", server.Token)
 }
 
 // listening waits until the API answers, ready or not.

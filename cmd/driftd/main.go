@@ -41,6 +41,8 @@ func commands() []command {
 		replayCommand(),
 		referenceCommand(),
 		deadLettersCommand(),
+		initCommand(),
+		backfillCommand(),
 		doctorCommand(),
 		healthCommand(),
 		versionCommand(),
