@@ -73,7 +73,7 @@ func (w Result) Feature(i int) result.Feature {
 		Feature: name, Role: result.RoleFeature, Kind: "numeric",
 		Reference: result.Side{Count: 1000, Mean: new(1.0), Std: new(2.0), Min: new(-3.0), Max: new(4.0), Median: new(0.1 + 0.2)},
 		Current: result.Side{
-			Count: w.Events, Missing: 5, Invalid: 2, Inf: 1, Mean: new(1.0 / 3), Std: new(2.5), Min: new(-5e-324), Max: new(1.7976931348623157e308),
+			Count: w.Events, Missing: 5, Invalid: 2, Inf: 1, Mean: new(1.0 / 3), Std: new(2.5), Min: new(-5e-324), Max: new(1.7976931348623157e308), Median: new(0.7),
 		},
 		Statistics: map[string]result.Stat{
 			"psi": {Value: new(psi + 0.01), PValue: new(0.5)}, "psi_debiased": {Value: new(psi)}, "kl": {Value: new(0.1)},

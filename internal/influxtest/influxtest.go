@@ -286,10 +286,19 @@ func (s *Server) Count(bucket, measurement, field string) int {
 	return int(n)
 }
 
-// Query runs InfluxQL and returns the answer's JSON.
-func (s *Server) Query(bucket, text string) []byte {
+// Rows runs InfluxQL that answers one table, and returns its rows.
+func (s *Server) Rows(bucket, text string) [][]any {
 	s.tb.Helper()
-	return s.query(bucket, text)
+	data := s.query(bucket, text)
+	var answer struct {
+		Results []struct {
+			Series []struct{ Values [][]any }
+		}
+	}
+	if err := json.Unmarshal(data, &answer); err != nil || len(answer.Results) != 1 || len(answer.Results[0].Series) != 1 {
+		s.tb.Fatalf("%s: %v in %s", text, err, data)
+	}
+	return answer.Results[0].Series[0].Values
 }
 
 func (s *Server) query(bucket, text string) []byte {
