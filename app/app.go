@@ -222,7 +222,7 @@ func (a *App) openWeb(ctx context.Context) error {
 	c, nats := a.config.Web, a.config.NATS // no reload changes them
 	server, err := web.New(web.Options{
 		Reader: a.reader, Publish: a.publish, Takes: func(model string) bool { _, ok := nats.PartitionOf(model); return ok },
-		Health: a.health, Self: a.selfwatch.firing, Silences: a.notifiers.silences, Reload: a.Reload, Registry: registry, Logger: a.log,
+		Counted: a.counted, Health: a.health, Self: a.selfwatch.firing, Silences: a.notifiers.silences, Reload: a.Reload, Registry: registry, Logger: a.log,
 		WebConfigFile: c.ConfigFile, Listen: c.Listen, AllowedHosts: c.AllowedHosts, Version: a.o.Version, Annotations: a.annotations, MaxBody: 0,
 	})
 	if err != nil {

@@ -205,6 +205,17 @@ func (w *selfwatch) Collect(ch chan<- prometheus.Metric) {
 	}
 }
 
+// counted names the models that this process counts.
+func (a *App) counted() []string {
+	var out []string
+	for _, s := range a.snapshots() {
+		for _, source := range s.Sources {
+			out = append(out, source.Model)
+		}
+	}
+	return out
+}
+
 // snapshots returns what the workers said last of the partitions that this process works on, or could not work on.
 func (a *App) snapshots() []pipeline.Snapshot {
 	var out []pipeline.Snapshot

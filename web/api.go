@@ -19,7 +19,7 @@ func (s *Server) models(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	models, next, err := s.o.Reader.Models(r.Context(), page)
+	models, next, err := s.listModels(r.Context(), page)
 	if err != nil {
 		return err
 	}

@@ -42,6 +42,45 @@ func TestReadRoutes(t *testing.T) {
 	}
 }
 
+// A model that is counted and has no closed window yet is listed in its place, once, on the API and on the page.
+func TestModelsWithoutAWindow(t *testing.T) {
+	s := start(t, web.Options{Counted: func() []string { return []string{"zebra", "credit", "alpha"} }})
+	names := func(path string) (names []string, next string) {
+		var answer struct {
+			Data []struct{ Model string }
+			Next string
+		}
+		if err := json.Unmarshal([]byte(get(t, s, path).body), &answer); err != nil {
+			t.Fatal(err)
+		}
+		for _, m := range answer.Data {
+			names = append(names, m.Model)
+		}
+		return names, answer.Next
+	}
+	all, _ := names("/api/v1/models")
+	if diff := cmp.Diff([]string{"alpha", "credit", "zebra"}, all); diff != "" {
+		t.Errorf("models differ (-want +got):\n%s", diff)
+	}
+	var paged []string
+	for cursor, pages := "", 0; pages < 10; pages++ {
+		page, next := names("/api/v1/models?limit=1" + cursor)
+		if paged = append(paged, page...); next == "" {
+			break
+		}
+		cursor = "&cursor=" + next
+	}
+	if diff := cmp.Diff(all, paged); diff != "" {
+		t.Errorf("page by page they differ (-want +got):\n%s", diff)
+	}
+	if r := get(t, s, "/api/v1/models"); !strings.Contains(r.body, `{"model":"alpha","newest_ms":0,"latest":[]}`) {
+		t.Errorf("a model without a window: %s", r.body)
+	}
+	if r := get(t, s, "/"); !strings.Contains(r.body, "counted; no window of all versions is closed yet") {
+		t.Error("the page does not show the model without a window")
+	}
+}
+
 // The committed bytes stand in the answers as they are.
 func TestDocumentsAreForwardedAsTheyAre(t *testing.T) {
 	s := start(t, web.Options{})

@@ -49,7 +49,7 @@ func modelsView() view {
 
 func (s *Server) modelsPage(r *http.Request, p params) (*frame, error) {
 	data := modelsPage{Models: nil, Next: "", Waiting: s.o.Health().Waiting}
-	models, next, err := s.o.Reader.Models(r.Context(), history.Page{Limit: 0, Cursor: p["cursor"]})
+	models, next, err := s.listModels(r.Context(), history.Page{Limit: 0, Cursor: p["cursor"]})
 	if err != nil {
 		return nil, err
 	}

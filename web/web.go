@@ -69,6 +69,8 @@ type Options struct {
 	Publish func(ctx context.Context, subject string, data []byte) error
 	// Takes says whether some stream takes the messages of a model; nil: every model's.
 	Takes func(model string) bool
+	// Counted names the models that are counted now, in any order; those without a stored window are listed as well. Nil: none is.
+	Counted func() []string
 	// Health reports the process's state; nil is always healthy and ready.
 	Health func() Health
 	// Self returns the alerts about driftd itself that fire now; nil: none ever does.
