@@ -40,6 +40,22 @@ func StatColumns() []StatColumn {
 		{"inf_rate", "inf_rate", StatValue},
 		{"other_rate", "other_rate", StatValue},
 		{"out_of_range_rate", "out_of_range_rate", StatValue},
+		{"hellinger", "hellinger", StatValue},
+		{"total_variation", "total_variation", StatValue},
+		{"l_infinity", "l_infinity", StatValue},
+		{"cramer_von_mises", "cramer_von_mises", StatValue},
+		{"cramer_von_mises_p", "cramer_von_mises", StatPValue},
+		{"anderson_darling", "anderson_darling", StatValue},
+		{"anderson_darling_p", "anderson_darling", StatPValue},
+		{"mann_whitney", "mann_whitney", StatValue},
+		{"mann_whitney_p", "mann_whitney", StatPValue},
+		{"wasserstein", "wasserstein", StatValue},
+		{"wasserstein_normed", "wasserstein_normed", StatValue},
+		{"energy", "energy", StatValue},
+		{"mean_shift", "mean_shift", StatValue},
+		{"mean_shift_p", "mean_shift", StatPValue},
+		{"std_ratio", "std_ratio", StatValue},
+		{"distinct_values", "distinct", StatValue},
 	}
 }
 

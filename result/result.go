@@ -73,8 +73,11 @@ type Stat struct {
 	Lower  *float64 `json:"lower,omitempty"` // bounds, where the value is only enclosed
 	Upper  *float64 `json:"upper,omitempty"`
 
-	Baseline *float64 `json:"baseline,omitempty"` // of a rate: what it is compared with, the reference's
-	Reason   string   `json:"reason,omitempty"`
+	// Baseline is what the value is to be read against: of a rate what it is compared with (the reference's, or what chance makes of it),
+	// of mann_whitney nm/2, of std_ratio 1, of distinct the reference's number. Other statistics have none.
+	Baseline *float64 `json:"baseline,omitempty"`
+
+	Reason string `json:"reason,omitempty"`
 }
 
 // Side describes one side, reference or current, of a feature.

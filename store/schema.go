@@ -18,7 +18,10 @@ type migration struct {
 }
 
 func migrations() []migration {
-	return []migration{{name: "results and features over windows", statements: firstSchema()}}
+	return []migration{
+		{name: "results and features over windows", statements: firstSchema()},
+		{name: "every statistic over windows", statements: addStatistics()},
+	}
 }
 
 // statColumn is one column of feature_row that holds a statistic. Adding one is a line in history.StatColumns and a migration.
@@ -58,6 +61,21 @@ func statColumnNames(prefix string) string {
 		b.WriteString(prefix + c.Column)
 	}
 	return b.String()
+}
+
+// addStatistics is version 2: a column for each statistic that had none. Rows from before have no number there.
+func addStatistics() []string {
+	columns := []string{
+		"hellinger", "total_variation", "l_infinity", "cramer_von_mises",
+		"cramer_von_mises_p", "anderson_darling", "anderson_darling_p", "mann_whitney",
+		"mann_whitney_p", "wasserstein", "wasserstein_normed", "energy",
+		"mean_shift", "mean_shift_p", "std_ratio", "distinct_values",
+	}
+	statements := make([]string, len(columns))
+	for i, c := range columns {
+		statements[i] = "ALTER TABLE feature_row ADD COLUMN " + c + " REAL"
+	}
+	return statements
 }
 
 // firstSchema is version 1. It names its columns literally and not from statColumns: a migration never changes afterwards.

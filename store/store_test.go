@@ -220,10 +220,13 @@ func TestFeatureSeries(t *testing.T) {
 	rev := hourly(4)
 	rev.revision, rev.shift = 1, 1
 	f := rev.feature(1)
-	stats := map[string]result.Stat{
-		"chi2": {}, "invalid_rate": {}, "inf_rate": {}, "kl_reverse": {}, "other_rate": {}, "out_of_range_rate": {},
-		"psi": f.Statistics["psi"], "psi_debiased": f.Statistics["psi_debiased"], "kl": f.Statistics["kl"],
-		"js": f.Statistics["js"], "ks": f.Statistics["ks"], "missing_rate": f.Statistics["missing_rate"],
+	stats := map[string]result.Stat{}
+	for _, c := range history.StatColumns() {
+		stats[c.Name] = result.Stat{} // null, without its reason
+		if st := f.Statistics[c.Name]; st.Value != nil {
+			st.Baseline = nil // in the document only
+			stats[c.Name] = st
+		}
 	}
 	want := history.FeatureState{
 		ResultID: rev.id(), Window: rev.span(), Revision: 1, Verdict: f.Verdict, QValue: f.QValue, NMin: f.NMin, Current: f.Current, Statistics: stats,

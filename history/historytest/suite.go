@@ -240,10 +240,13 @@ func featureSeries(t *testing.T, s Store) {
 	rev := Hourly(4)
 	rev.Revision, rev.Shift = 1, 1
 	f := rev.Feature(1)
-	stats := map[string]result.Stat{
-		"chi2": {}, "invalid_rate": {}, "inf_rate": {}, "kl_reverse": {}, "other_rate": {}, "out_of_range_rate": {},
-		"psi": f.Statistics["psi"], "psi_debiased": f.Statistics["psi_debiased"], "kl": f.Statistics["kl"],
-		"js": f.Statistics["js"], "ks": f.Statistics["ks"], "missing_rate": {Value: f.Statistics["missing_rate"].Value},
+	stats := map[string]result.Stat{}
+	for _, c := range history.StatColumns() {
+		stats[c.Name] = result.Stat{} // null, without its reason
+		if st := f.Statistics[c.Name]; st.Value != nil {
+			st.Baseline = nil // in the document only
+			stats[c.Name] = st
+		}
 	}
 	want := history.FeatureState{
 		ResultID: rev.ID(), Window: rev.Window(), Revision: 1, Verdict: f.Verdict, QValue: f.QValue, NMin: f.NMin, Current: f.Current, Statistics: stats,
