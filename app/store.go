@@ -123,8 +123,9 @@ func (a *App) pipelineHealth() []influx.Health {
 	for _, n := range a.sink.refusals() {
 		refused += n
 	}
-	var out []influx.Health
-	for _, snap := range a.snapshots() {
+	snapshots := a.snapshots()
+	out := make([]influx.Health, 0, len(snapshots))
+	for _, snap := range snapshots {
 		s := &snap.Stats
 		h := influx.Health{
 			Partition: snap.Partition, Lag: max(snap.Last, snap.Position.Seq) - snap.Position.Seq, Position: snap.Position.Seq, Commits: snap.Commits,

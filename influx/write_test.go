@@ -10,6 +10,7 @@ import (
 	"net/url"
 	"os/exec"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -208,7 +209,7 @@ func TestDiskFull(t *testing.T) {
 	mustWrite(t, db, results(t, 0, 10))
 	limit := func(bytes string) {
 		t.Helper()
-		if out, err := exec.Command("prlimit", "--pid", fmt.Sprint(server.PID()), "--fsize="+bytes+":unlimited").CombinedOutput(); err != nil {
+		if out, err := exec.Command("prlimit", "--pid", strconv.Itoa(server.PID()), "--fsize="+bytes+":unlimited").CombinedOutput(); err != nil {
 			t.Fatalf("prlimit: %v: %s", err, out)
 		}
 	}
@@ -218,7 +219,7 @@ func TestDiskFull(t *testing.T) {
 	for i := 0; i < len(docs) && failed == nil; i += 30 {
 		_, failed = db.Write(t.Context(), docs[i:min(i+30, len(docs))])
 	}
-	unavailable(t, "a full disk", failed)
+	_ = unavailable(t, "a full disk", failed)
 	server.Kill() // it may have ended by itself
 	server.Start()
 	mustWrite(t, db, docs)

@@ -278,7 +278,7 @@ func refold(ctx context.Context, l *link, name string, refs func(string) (*refer
 	if err != nil {
 		return err
 	}
-	defer in.Close()
+	defer in.Close() //nolint:contextcheck // closing takes no time
 	// The first message of a stream that driftd made is its configuration; what is given here holds until then.
 	p := fold.New(name, l.cfg.Counting(), [2]uint64{1, 2}, refs, fold.Budget{Messages: math.MaxInt, Bytes: math.MaxInt})
 	for {

@@ -40,7 +40,8 @@ one it is printed.`,
 			{"for somebody else to run", "driftd init influxdb --config driftd.yaml --print"},
 		},
 		exits: []exit{
-			{exitDone, "everything is there"}, {exitFailed, "InfluxDB cannot be reached or refused, or the configuration is invalid"},
+			{exitDone, "everything is there"},
+			{exitFailed, "InfluxDB cannot be reached or refused, or the configuration is invalid"},
 			{exitUsage, "wrong usage, or a file cannot be read"},
 		},
 		setup: func(fs *flag.FlagSet) action {
