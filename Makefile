@@ -8,7 +8,7 @@ PYTHON   ?= python3
 LINT     := $(GO) tool -modfile=tools/golangci-lint/go.mod golangci-lint
 
 .DEFAULT_GOAL := help
-.PHONY: help build test race test-influx2 lint fmt fuzz simulate bench bench-analyze bench-influx verify-conventions soak generate screenshots metrics ci docker clean
+.PHONY: help build test race test-influx2 lint fmt fuzz simulate bench bench-analyze bench-influx verify-conventions bench-quiet soak generate screenshots metrics ci docker clean
 
 help: ## list these targets
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z0-9-]+:.*## / {printf "  make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -53,6 +53,9 @@ bench-analyze: build ## measure driftd analyze against SciPy on 1M × 20, instal
 bench-influx: ## measure points a second from the outbox into InfluxDB, as a ratio to the same lines sent raw
 	scripts/influxd.sh
 	$(GO) test ./app -run '^$$' -bench InfluxSink -benchtime $(or $(COUNT),6)x
+
+bench-quiet: ## how often and how soon driftd and other tools alarm, without drift and with it (QUICK=1: about a minute)
+	$(GO) run ./bench/quiet $(if $(QUICK),-quick) $(QUIETFLAGS)
 
 verify-conventions: build ## compare analyze --convention with the tools themselves, from PyPI (PYTHON=python3.11; minutes)
 	$(GO) run ./bench/conventions -driftd bin/driftd -python $(PYTHON)

@@ -241,10 +241,11 @@ type column struct {
 }
 
 func (o *options) analyze(name string, s *set, dir string) ([]byte, error) {
-	args := []string{
+	args := make([]string, 0, 9+2*len(s.kinds))
+	args = append(args,
 		"analyze", "--reference", filepath.Join(dir, s.name+".reference.csv"), "--current", filepath.Join(dir, s.name+".current.csv"),
 		"--convention", name, "--format", "json",
-	}
+	)
 	for c, kind := range s.kinds {
 		args = append(args, "--kind", c+"="+kind)
 	}

@@ -78,7 +78,7 @@ func tfdvJS(a, b *Sample) float64 {
 		}
 		for _, x := range points {
 			mass := 0.0
-			if h[0].lo == h[0].hi && h[0].lo == x {
+			if point := h[0]; point.lo == x && point.hi == x {
 				mass = 1
 			}
 			out = append(out, mass)
