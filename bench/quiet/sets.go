@@ -76,9 +76,9 @@ func flights(shared string) ([]scenario, error) {
 		set: "us-flights", why: "January and February as reference, the days of March and April as windows: no known incident, a mild change of season and delays",
 		columns: []string{"origin:categorical", "destination:categorical", "distance_miles", "arrival_delay_minutes"}, head: t.head, reference: reference, windows: windows, from: len(windows),
 	}
-	changed := func(name, what string, f func(row []string) []string) scenario {
+	changed := func(name, what string, moved int, f func(row []string) []string) scenario {
 		s := base
-		s.set, s.change = name, what+" (injected)"
+		s.set, s.change, s.moved = name, what+" (injected)", []int{moved}
 		var rows [][]string
 		for _, row := range after {
 			if row = f(slices.Clone(row)); row != nil {
@@ -90,14 +90,14 @@ func flights(shared string) ([]scenario, error) {
 	}
 	return []scenario{
 		base,
-		changed("us-flights in km", "distances in kilometres from 1 May", func(row []string) []string {
+		changed("us-flights in km", "distances in kilometres from 1 May", 2, func(row []string) []string {
 			x, err := strconv.ParseFloat(row[distance], 64)
 			if err == nil {
 				row[distance] = fmt.Sprint(math.Round(x * 1.609344))
 			}
 			return row
 		}),
-		changed("us-flights without ORD", "no flights from ORD from 1 May", func(row []string) []string {
+		changed("us-flights without ORD", "no flights from ORD from 1 May", 0, func(row []string) []string {
 			if row[origin] == "ORD" {
 				return nil
 			}
@@ -115,7 +115,7 @@ func elec2(shared string) ([]scenario, error) {
 	windows := cut(t.rows[half:change], week)
 	from := len(windows)
 	return []scenario{{
-		set: "elec2", why: "the first 26 weeks as reference, the weeks up to row 17,424 as windows: nothing broke, but season and market move all along and neighbouring rows are alike",
+		set: "elec2", moved: []int{2, 3, 4}, why: "the first 26 weeks as reference, the weeks up to row 17,424 as windows: nothing broke, but season and market move all along and neighbouring rows are alike",
 		change: "row 17,424: the Victorian market joins, three constant features begin to move", columns: []string{"nswprice", "nswdemand", "vicprice", "vicdemand", "transfer"},
 		head: t.head, reference: t.rows[:half], windows: append(windows, cut(t.rows[change:change+12*week], week)...), from: from,
 	}}, nil
