@@ -7,6 +7,7 @@ import (
 	"slices"
 
 	"github.com/driftd/driftd/cells"
+	"github.com/driftd/driftd/detectors"
 	"github.com/driftd/driftd/internal/stat/rivals"
 	"github.com/driftd/driftd/reference"
 	"github.com/driftd/driftd/result"
@@ -128,6 +129,7 @@ type feature struct {
 	*kind
 	null, now *distribution
 	ref       *reference.Feature
+	plan      *detectors.Plan
 	names     [][]byte // of categories
 
 	group []int                    // numeric: which unit a grid value counts in

@@ -131,6 +131,7 @@ type watched struct {
 	at          int
 	categorical bool
 	ref         *reference.Feature
+	plan, auto  *detectors.Plan
 	counts      map[string]uint64
 	chunks      []map[string]uint64
 	in          rivals.Feature // of numbers: the window is put in Cur
@@ -140,6 +141,7 @@ type watched struct {
 // judge runs every rule over the windows.
 func (s *scenario) judge(b *bench, windows [][][]string, each func(window, rule int), show func(window int, m *model)) error {
 	var columns []*watched
+	memo := detectors.NewMemo()
 	for _, name := range s.columns {
 		name, kind, _ := strings.Cut(name, ":")
 		c := &watched{at: slices.Index(s.head, name), categorical: kind == "categorical"}
@@ -171,20 +173,25 @@ func (s *scenario) judge(b *bench, windows [][][]string, each func(window, rule 
 			return err
 		}
 		c.ref.Counts.Missing = missing
+		fixed := b.cfg
+		fixed.Threshold = detectors.ThresholdFixed
+		c.plan = detectors.NewPlan(c.ref, fixed, detectors.Chunks{}, memo)
+		var own detectors.Chunks
+		for _, rows := range cut(s.reference, len(s.windows[0])) {
+			own.Counts = append(own.Counts, c.count(columnOf(rows, c.at, c.categorical)))
+		}
+		c.auto = detectors.NewPlan(c.ref, b.cfg, own, memo)
 		columns = append(columns, c)
 	}
 	var m model
+	var auto []result.Feature
 	for w, rows := range windows {
-		m.results, m.flags = m.results[:0], m.flags[:0]
+		m.results, m.flags, auto = m.results[:0], m.flags[:0], auto[:0]
 		for _, c := range columns {
-			counts := cells.NewCounts(c.ref.Space)
 			numbers, categories, missing := columnOf(rows, c.at, c.categorical)
-			counts.AddSorted(numbers)
-			for name, n := range categories {
-				counts.AddCategories([]byte(name), n)
-			}
-			counts.Missing = missing
-			r := detectors.Evaluate(c.ref, counts, b.cfg)
+			counts := c.count(numbers, categories, missing)
+			r := c.plan.Evaluate(counts)
+			auto = append(auto, c.auto.Evaluate(counts))
 			var fl flags
 			fl.set(flagThumb, thumb(&r))
 			if c.in.Cur = rivals.Of(numbers); c.categorical {
@@ -195,12 +202,27 @@ func (s *scenario) judge(b *bench, windows [][][]string, each func(window, rule 
 			}
 			m.results, m.flags = append(m.results, r), append(m.flags, fl)
 		}
+		detectors.Judge(auto, b.cfg)
+		for i := range auto {
+			m.flags[i].set(flagAuto, auto[i].Verdict == result.Drift)
+		}
 		m.alarms(0, len(columns), b.cfg, b.rules, func(r int) { each(w, r) })
 		if show != nil {
 			show(w, &m)
 		}
 	}
 	return nil
+}
+
+// count counts a window as driftd does.
+func (c *watched) count(numbers []float64, categories map[string]uint64, missing uint64) *cells.Counts {
+	counts := cells.NewCounts(c.ref.Space)
+	counts.AddSorted(numbers)
+	for name, n := range categories {
+		counts.AddCategories([]byte(name), n)
+	}
+	counts.Missing = missing
+	return counts
 }
 
 // prepare makes the tables of a window of categories, over the union of its own and the reference's.

@@ -15,6 +15,7 @@ type rule struct {
 	share float64 // of the features that must be flagged; 0: any
 	flag  int     // which flags it counts
 	model bool    // driftd's own verdict of the model
+	real  bool    // on real data only
 }
 
 // The flags of one feature in one window.
@@ -22,6 +23,7 @@ const (
 	flagDrift   = iota // driftd's verdict is drift
 	flagWarning        // driftd's verdict is warning or drift
 	flagThumb          // PSI ≥ 0.2
+	flagAuto           // as flagDrift, thresholds raised by the reference's own chunks
 	flagRivals         // and on: the rivals, in their order
 )
 
@@ -30,6 +32,7 @@ func rules() []rule {
 		{name: "driftd, drift", doc: "any feature's verdict is drift", flag: flagDrift},
 		{name: "driftd, warning", doc: "any feature's verdict is warning or drift", flag: flagWarning},
 		{name: "driftd, model", doc: "the model's verdict is drift: half of its features (the default `drift_share`)", model: true},
+		{name: "driftd, auto", doc: "any feature's verdict is drift, `threshold: auto` with the reference cut into chunks of the window's length", flag: flagAuto, real: true},
 		{name: "PSI ≥ 0.2", doc: "rule of thumb on the same bins, any feature", flag: flagThumb},
 	}
 	for i, name := range rivals.Names() {

@@ -46,6 +46,7 @@ type bench struct {
 	rules []rule
 	cfg   detectors.Config
 
+	memos   [shares]*detectors.Memo // each used by one goroutine at a time
 	mu      sync.Mutex
 	shifted map[string]*distribution
 }
@@ -68,10 +69,12 @@ func (b *bench) alternative(kind int, psi float64) *distribution {
 	return b.shifted[key]
 }
 
+// shares is into how many parts a simulation is cut.
+const shares = 8
+
 // run runs a simulation on all processors: in shares, each with references and a random stream of its own, so that the outcome does not
 // depend on how many processors there are.
 func (b *bench) run(j job) (map[int]tally, error) {
-	const shares = 8
 	out := map[int]tally{}
 	var mu sync.Mutex
 	var first error
@@ -103,15 +106,22 @@ func (b *bench) run(j job) (map[int]tally, error) {
 }
 
 func (b *bench) share(j job, share, windows int) (map[int]tally, error) {
-	rng := rand.New(rand.NewPCG(j.seed, uint64(share)<<32|j.n))
+	// The references are the same at every n.
+	rng, refs := rand.New(rand.NewPCG(j.seed, uint64(share)<<32|j.n)), rand.New(rand.NewPCG(j.seed, uint64(share)))
+	memo := b.memos[share]
+	if memo == nil {
+		memo = detectors.NewMemo()
+		b.memos[share] = memo
+	}
 	largest := j.sizes[len(j.sizes)-1]
 	features := make([]*feature, largest)
 	for i := range features {
 		k := j.of(i)
 		var err error
-		if features[i], err = newFeature(rng, &b.kinds[k], b.null[k], fmt.Sprintf("f%03d", i), j.m); err != nil {
+		if features[i], err = newFeature(refs, &b.kinds[k], b.null[k], fmt.Sprintf("f%03d", i), j.m); err != nil {
 			return nil, err
 		}
+		features[i].plan = detectors.NewPlan(features[i].ref, b.cfg, detectors.NoChunks("the rows have no times"), memo)
 		if j.shift > 0 {
 			features[i].now = b.alternative(k, j.shift)
 		}
@@ -135,7 +145,7 @@ func (b *bench) share(j job, share, windows int) (map[int]tally, error) {
 			if err != nil {
 				return nil, err
 			}
-			r := detectors.Evaluate(f.ref, counts, b.cfg)
+			r := f.plan.Evaluate(counts)
 			var fl flags
 			fl.set(flagThumb, thumb(&r))
 			for k, decide := range f.rules {
