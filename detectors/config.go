@@ -100,7 +100,8 @@ type Config struct {
 	// The least proportion of a bin with `smoothing: floor`. Above 0, at most 0.1.
 	Epsilon float64 `json:"epsilon" yaml:"epsilon"`
 
-	// Which custom p-values follow: `default` or `scipy`.
+	// Which custom p-values follow: `default` or `scipy`. Or whose default rule is the gate instead of `gate`, `warning`, `drift` and
+	// `threshold`: `evidently` (that for references above 1,000 rows) or `azure`; other tools' rules need rows and are in `driftd analyze` only.
 	Convention string `json:"convention" yaml:"convention"`
 
 	// The statistic that verdicts of a feature's distribution are taken by: `psi_debiased`, or one of `psi`, `kl`, `js`, `hellinger`,
@@ -213,7 +214,11 @@ func (c Config) Validate() error {
 	oneOf("bins", c.Bins, BinsAuto, BinsQuantile10Split, BinsQuantile10)
 	oneOf("smoothing", c.Smoothing, SmoothingPseudocount, SmoothingFloor)
 	within("epsilon", c.Epsilon, 0, 0.1, true)
-	oneOf("convention", c.Convention, ConventionDefault, ConventionSciPy)
+	if why := elsewhere()[c.Convention]; why != "" {
+		fail("convention", "%s", why)
+	} else {
+		oneOf("convention", c.Convention, ConventionDefault, ConventionSciPy, ConventionEvidently, ConventionAzure)
+	}
 	within("chi2_min_expected", c.ChiSquareMinExpected, 0, math.MaxFloat64, false)
 	oneOf("gate", c.Gate, Gates()...)
 	oneOf("threshold", c.Threshold, ThresholdAuto, ThresholdFixed)

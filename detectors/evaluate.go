@@ -22,7 +22,8 @@ func Evaluate(f *reference.Feature, cur *cells.Counts, cfg Config) result.Featur
 // concurrent use.
 type Plan struct {
 	f       *reference.Feature
-	cfg     Config
+	asked   Config // as the caller has it
+	cfg     Config // with the gate of another tool, where asked has its convention
 	gate    Spec
 	table   refTable
 	nMin    uint64
@@ -33,7 +34,9 @@ type Plan struct {
 // NewPlan prepares the judgement of a feature; chunks are the reference's own stretches, for `threshold: auto`. It keeps all three and
 // changes none. memo may be nil.
 func NewPlan(f *reference.Feature, cfg Config, chunks Chunks, memo *Memo) *Plan {
-	p := &Plan{f: f, cfg: cfg, gate: gateFor(f.Space.Kind(), cfg), table: refTable{}, nMin: 0, natural: nil, noAuto: ""}
+	asked := cfg
+	cfg = cfg.borrowed(f.Space.Kind())
+	p := &Plan{f: f, asked: asked, cfg: cfg, gate: gateFor(f.Space.Kind(), cfg), table: refTable{}, nMin: 0, natural: nil, noAuto: ""}
 	in := NewInput(f, cells.NewCounts(f.Space), cfg)
 	p.table = newRefTable(&in)
 	if len(p.table.bins) > 0 || p.table.other > 0 {
@@ -46,7 +49,7 @@ func NewPlan(f *reference.Feature, cfg Config, chunks Chunks, memo *Memo) *Plan 
 }
 
 // Config returns what the plan was made of.
-func (p *Plan) Config() Config { return p.cfg }
+func (p *Plan) Config() Config { return p.asked }
 
 // Evaluate is as the function of this name.
 func (p *Plan) Evaluate(cur *cells.Counts) result.Feature {
