@@ -157,7 +157,7 @@ func (s *idSet) clean() {
 }
 
 // segmentMark begins a segment that says when its ids came. Segments of before begin with a number, which is never encoded so.
-var segmentMark = []byte{0x80, 0x00}
+const segmentMark = "\x80\x00"
 
 // encode returns a segment's bytes: how many ids, the ids, and when they came: for each run of one second how many, and how many
 // seconds after the one before.
@@ -184,7 +184,7 @@ func (s *idSet) encode(seg uint64) []byte {
 
 // decode appends a segment's ids to the ring.
 func (s *idSet) decode(b []byte) bool {
-	b, timed := bytes.CutPrefix(b, segmentMark)
+	b, timed := bytes.CutPrefix(b, []byte(segmentMark))
 	n, k := binary.Uvarint(b)
 	if k <= 0 {
 		return false

@@ -78,12 +78,12 @@ func TestCorruptIDs(t *testing.T) {
 		s.add(idHash{i, 1}, int64(i)*700)
 	}
 	good := s.encode(0)
-	for cut := range len(good) {
+	for cut := range good {
 		if _, err := restoreIDs(10, s.key, 7, map[uint64][]byte{0: good[:cut]}); err == nil && cut > 0 {
 			t.Errorf("a segment cut to %d of %d bytes is read", cut, len(good))
 		}
 		bad := append([]byte{}, good...)
 		bad[cut] ^= 0xff
-		_, _ = restoreIDs(10, s.key, 7, map[uint64][]byte{0: bad}) //nolint:errcheck // either is right
+		_, _ = restoreIDs(10, s.key, 7, map[uint64][]byte{0: bad}) // either is right
 	}
 }

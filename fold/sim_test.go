@@ -17,7 +17,7 @@ import (
 )
 
 var (
-	simSchedules = flag.Uint64("schedules", 600, "how many schedules the simulation tries")
+	simSchedules = flag.Uint64("schedules", 400, "how many schedules the simulation tries")
 	simFirst     = flag.Uint64("first", 0, "the seed of the first schedule")
 	simSeed      = flag.Int64("seed", -1, "try this schedule alone and print it")
 )
