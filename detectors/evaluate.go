@@ -59,7 +59,7 @@ func (p *Plan) Evaluate(cur *cells.Counts) result.Feature {
 	out := result.Feature{
 		Feature: f.Name, Role: f.Role, Kind: kind.String(),
 		Reference: reference.Describe(in.Ref), Current: reference.Describe(in.Cur),
-		Statistics: map[string]result.Stat{}, Bins: in.Bins, QValue: nil, NMin: p.nMin, Weight: cfg.Weight,
+		Statistics: map[string]result.Stat{}, Bins: in.Bins, QValue: nil, NMin: p.nMin, Weight: cfg.Weight, Seen: nil,
 		Thresholds: result.Thresholds{
 			Statistic: p.gate.Name, Warning: cfg.Warning, Drift: cfg.Drift, Auto: p.noAuto,
 			Q: cfg.Q, EffectOnly: !gateHasP(p.gate.Name), RateWarning: cfg.RateWarning, RateDrift: cfg.RateDrift,
@@ -87,6 +87,9 @@ func (p *Plan) Evaluate(cur *cells.Counts) result.Feature {
 	if effect, ok := judgeable(&out); ok {
 		out.Verdict = effectVerdict(effect, out.Thresholds.Warning, out.Thresholds.Drift)
 	}
+	if out.Verdict == result.Warning || out.Verdict == result.Drift || rateMoved(&out) {
+		out.Seen = explain(&in)
+	}
 	return out
 }
 
@@ -97,6 +100,17 @@ func judgeable(f *result.Feature) (effect float64, ok bool) {
 		return 0, false
 	}
 	return math.Abs(*s.Value), true
+}
+
+// rateMoved reports whether a rate is far enough from its baseline for a verdict.
+func rateMoved(f *result.Feature) bool {
+	for _, s := range Builtin() {
+		st, ok := f.Statistics[s.Name]
+		if s.Rate != NotARate && ok && st.Value != nil && st.Baseline != nil && math.Abs(*st.Value-*st.Baseline) >= f.Thresholds.RateWarning {
+			return true
+		}
+	}
+	return false
 }
 
 // effectVerdict says what an effect of this size is, before chance is considered.

@@ -2,6 +2,7 @@ package detectors
 
 import (
 	"math"
+	"slices"
 
 	"github.com/driftd/driftd/internal/stat"
 	"github.com/driftd/driftd/result"
@@ -25,10 +26,11 @@ func Judge(fs []result.Feature, cfg Config) (verdict result.Verdict, share *floa
 		f.Verdict, f.Reasons = judgeDistribution(f)
 		if r := rates[i]; r.verdict != result.Stable {
 			if f.Verdict == result.Stable || f.Verdict == result.Insufficient {
-				f.Reasons = nil // what is wrong comes first, and alone
+				f.Reasons = slices.Concat(r.reasons, f.Seen) // what is wrong comes first, and alone
+			} else {
+				f.Reasons = append(f.Reasons, r.reasons...)
 			}
 			f.Verdict = worse(f.Verdict, r.verdict)
-			f.Reasons = append(f.Reasons, r.reasons...)
 		}
 	}
 	return judgeModel(fs, cfg.DriftShare)
@@ -69,7 +71,7 @@ func judgeDistribution(f *result.Feature) (result.Verdict, []string) {
 	}
 	v := effectVerdict(effect, f.Thresholds.Warning, f.Thresholds.Drift)
 	if v != result.Stable && (f.Thresholds.EffectOnly || *f.QValue <= f.Thresholds.Q) {
-		return v, append([]string{effectReason(f, effect, v)}, movedReasons(f)...)
+		return v, slices.Concat([]string{effectReason(f, effect, v)}, f.Seen, movedReasons(f))
 	}
 	return result.Stable, []string{stableReason(f, effect)}
 }

@@ -243,7 +243,7 @@ func TestCategoryBinsAndRates(t *testing.T) {
 // Without drift the p-value of psi is below a level about as often as the level says, and no verdict is drift. The bound is the
 // binomial's: a fair test leaves it once in about 10,000 runs; the seed is fixed.
 func TestFalseAlarms(t *testing.T) {
-	const runs = 1000
+	const runs = 400
 	for _, tc := range []struct {
 		n, m int
 		to   shape

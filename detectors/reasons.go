@@ -93,14 +93,22 @@ func movedReasons(f *result.Feature) []string {
 			out = append(out, fmt.Sprintf("bin %s: %s → %s", f.Bins[i].Label, percent(moves[i].before), percent(moves[i].after)))
 		}
 	}
-	if before, after := f.Reference.Median, f.Current.Median; before != nil && after != nil {
+	told := slices.ContainsFunc(f.Seen, func(s string) bool { return strings.HasPrefix(s, "median ") })
+	if before, after := f.Reference.Median, f.Current.Median; before != nil && after != nil && !told {
 		out = append(out, fmt.Sprintf("median %s → %s", digits(*before, 4), digits(*after, 4)))
 	}
 	return out
 }
 
 func rateReason(name string, s result.Stat, q float64) string {
-	return fmt.Sprintf("%s %s against %s with q %s", name, percent(*s.Value), percent(*s.Baseline), probability(q))
+	text := fmt.Sprintf("%s %s against %s with q %s", name, percent(*s.Value), percent(*s.Baseline), probability(q))
+	switch {
+	case name == "missing_rate" && *s.Value == 1:
+		text += ": no event has a value"
+	case name == "invalid_rate" && *s.Value >= 0.5:
+		text += ": another encoding?"
+	}
+	return text
 }
 
 // reasons sums the tally up: what made the verdict first, then what could not be judged.

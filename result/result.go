@@ -136,6 +136,7 @@ type Feature struct {
 	Thresholds Thresholds      `json:"thresholds"`
 	Verdict    Verdict         `json:"verdict"`
 	Reasons    []string        `json:"reasons"`
+	Seen       []string        `json:"-"` // what the change looks like, for whoever gives the reasons
 }
 
 // Gate returns the value that the verdict of the distribution was taken by, and whether it is significant: chance does not explain
