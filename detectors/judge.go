@@ -40,6 +40,10 @@ func Judge(fs []result.Feature, cfg Config) (verdict result.Verdict, share *floa
 // odd event would be a large share of a small window.
 const minOdd = 5
 
+// rateStrictness divides the q-value that a rate needs: a distribution is protected by n_min as well, a rate by its test alone, and at the default of
+// 0.01 chance then moves some rate of a model in at most one of 2,500 windows.
+const rateStrictness = 25
+
 // adjust corrects a family of p-values for its size.
 func adjust(p []float64, fdr string) []float64 {
 	if fdr == FDRBenjaminiYekutieli {
@@ -121,7 +125,7 @@ func judgeRates(fs []result.Feature, cfg Config) []rateFinding {
 			continue
 		}
 		v := effectVerdict(change, f.Thresholds.RateWarning, f.Thresholds.RateDrift)
-		if v == result.Stable || q > f.Thresholds.Q {
+		if v == result.Stable || q > f.Thresholds.Q/rateStrictness {
 			continue
 		}
 		out[t.feature].verdict = worse(out[t.feature].verdict, v)
