@@ -86,8 +86,8 @@ func (w *worker) list(f *feature) {
 	}
 	entry := Feature{Feature: result.Feature{
 		Feature: f.name, Role: f.role, Kind: KindIgnored, Reference: side(w.ref, f.ref >= 0), Current: side(w.cur, f.cur >= 0),
-		Statistics: map[string]result.Stat{}, Bins: []result.Bin{}, QValue: nil, NMin: 0, Thresholds: result.Thresholds{},
-		Verdict: result.Insufficient, Reasons: []string{f.ignored},
+		Statistics: map[string]result.Stat{}, Bins: []result.Bin{}, QValue: nil, NMin: 0, Weight: 0, Thresholds: result.Thresholds{},
+		Verdict: result.Insufficient, Reasons: []string{f.ignored}, Seen: nil,
 	}, Shape: nil}
 	for _, name := range statisticNames(w.Convention, cells.Numeric) {
 		entry.Statistics[name] = null(f.ignored)

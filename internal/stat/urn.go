@@ -98,7 +98,7 @@ func (u *Urn) tables(g func(t, c uint64) float64, x float64) []urnBin {
 		logW, most := 0.0, 0.0
 		for i := range b.logW {
 			c := lo + uint64(i)
-			if i > 0 { // C(t, c)/C(t, c-1) = (t-c+1)/c
+			if i > 0 { // the quotient of neighbouring binomial coefficients
 				logW += math.Log(float64(k.t-c+1) / float64(c) * odds)
 			}
 			b.logW[i], most = logW, max(most, logW)
@@ -296,8 +296,8 @@ func product(waves []wave, omega float64) complex128 {
 	out := complex(1, 0)
 	for _, w := range waves {
 		sum := complex(0, 0)
-		for i := len(w.at) - 1; i >= 0; i-- { // Horner
-			sum = sum*z + w.at[i]
+		for _, a := range slices.Backward(w.at) { // Horner
+			sum = sum*z + a
 		}
 		sin, cos := math.Sincos(omega * w.low)
 		sum *= complex(cos, sin)
