@@ -37,6 +37,9 @@ func definitions() map[string]reflect.Type {
 func fields(rt reflect.Type) (all, always []string) {
 	for field := range rt.Fields() {
 		name, options, _ := strings.Cut(field.Tag.Get("json"), ",")
+		if name == "-" {
+			continue // not part of the document
+		}
 		all = append(all, name)
 		if !strings.Contains(options, "omitempty") {
 			always = append(always, name)
