@@ -30,7 +30,7 @@ func elsewhere() map[string]string {
 
 // borrowed returns the configuration with the gate of the tool whose convention is asked for.
 func (c Config) borrowed(kind cells.Kind) Config {
-	numbers, categories := 0.0, 0.0
+	var numbers, categories float64
 	switch c.Convention {
 	case ConventionEvidently:
 		numbers, categories = 0.1, 0.1/math.Sqrt(math.Ln2) // its distance is in nats, js in bits
