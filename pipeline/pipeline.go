@@ -173,9 +173,13 @@ func (w *Worker) SetCounting(c fold.Counting) {
 func (w *Worker) Run(ctx context.Context) error {
 	backoff := newBackoff()
 	for ctx.Err() == nil {
+		begin := time.Now()
 		err := w.session(ctx, backoff)
 		if ctx.Err() != nil {
 			break
+		}
+		if time.Since(begin) > mostWait {
+			backoff.reset() // it ran for long: what ended it is new
 		}
 		w.snap.Running, w.snap.Err = false, err
 		w.observe()
@@ -216,6 +220,7 @@ type session struct {
 	caughtUp    bool
 	idleAt      time.Time // when to look for idle sources next
 	careful     careful
+	backoff     *backoff
 }
 
 func (w *Worker) session(ctx context.Context, backoff *backoff) error {
@@ -223,6 +228,7 @@ func (w *Worker) session(ctx context.Context, backoff *backoff) error {
 	if err != nil {
 		return err
 	}
+	s.backoff = backoff
 	src, err := w.o.Input.Open(ctx, s.part.Position().Next())
 	if err != nil {
 		return fmt.Errorf("opening the input: %w", err)
@@ -234,7 +240,6 @@ func (w *Worker) session(ctx context.Context, backoff *backoff) error {
 	w.snap.Running, w.snap.Err = true, nil
 	w.snap.Position, w.snap.Sources = s.part.Position(), s.part.Sources()
 	w.observe()
-	backoff.reset()
 	if err := s.publishConfig(ctx); err != nil {
 		return err
 	}
@@ -439,6 +444,7 @@ func (s *session) commit(ctx context.Context) error {
 		return fmt.Errorf("committing: %w", err)
 	}
 	s.part.Committed()
+	s.backoff.reset() // not before: of two owners that undo each other's work, one must wait for long enough
 	s.out = fold.Output{Docs: nil, DeadLetters: nil, Bytes: 0, Results: 0}
 	s.changedAt, s.next = time.Time{}, time.Now().Add(s.o.Interval)
 	s.snap.Commits++
