@@ -8,7 +8,7 @@ PYTHON   ?= python3
 LINT     := $(GO) tool -modfile=tools/golangci-lint/go.mod golangci-lint
 
 .DEFAULT_GOAL := help
-.PHONY: help build test race test-influx2 lint fmt fuzz simulate bench bench-analyze bench-influx verify-conventions bench-quiet soak generate screenshots metrics ci docker clean
+.PHONY: help build test race test-influx2 lint fmt fuzz simulate bench bench-analyze bench-influx verify-conventions bench-quiet soak chaos generate screenshots metrics ci docker clean
 
 help: ## list these targets
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z0-9-]+:.*## / {printf "  make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -44,6 +44,11 @@ bench: ## run the benchmarks (BENCH=pattern, COUNT=n)
 soak: ## run the daemon for DURATION (default 1h) at a steady rate: is what it takes flat, what it counts exact?
 	CGO_ENABLED=0 $(GO) build -trimpath -o bin/driftd ./cmd/driftd
 	$(GO) run ./internal/soak --driftd bin/driftd --duration $(or $(DURATION),1h) $(SOAKFLAGS)
+
+chaos: ## kill brokers and daemons for DURATION (default 10m) and compare with an undisturbed reading (SEED=n); figures in build/chaos.json
+	CGO_ENABLED=0 $(GO) build -trimpath -o bin/driftd ./cmd/driftd
+	$(GO) build -o build/chaos ./internal/chaos
+	build/chaos --driftd bin/driftd --duration $(or $(DURATION),10m) --seed $(or $(SEED),0) --out build/chaos.json $(CHAOSFLAGS)
 
 bench-analyze: build ## measure driftd analyze against SciPy on 1M × 20, installed in a venv (PYTHON=python3.11 or newer; minutes)
 	test -x bin/bench-venv/bin/python || $(PYTHON) -m venv bin/bench-venv

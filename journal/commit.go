@@ -73,7 +73,7 @@ func (j *Journal) Commit(ctx context.Context, b Batch) error {
 		return j.resolve(ctx, p, err)
 	case ack.Error != nil && isConflict(ack.Error):
 		j.owned = false
-		j.note("a commit is fenced", ack.Error)
+		j.note("fenced at once", ack.Error)
 		return &FencedError{Partition: j.partition, Err: ack.Error}
 	case ack.Error != nil:
 		// The server checks a batch before it stores it, yet a store may fail half-way: look before believing.
@@ -103,19 +103,20 @@ func (j *Journal) resolve(ctx context.Context, p *prepared, cause error) error {
 	case head.Owner == p.head.Owner && head.Epoch == p.head.Epoch && head.Gen == p.head.Gen:
 		j.accept(p, rev)
 		j.owned = true
-		j.note("a commit whose answer is missing is stored", cause)
+		j.note("stored", cause)
 		return nil
 	case head.Owner == j.head.Owner && head.Epoch == j.head.Epoch && head.Gen == j.head.Gen:
-		j.note("a commit whose answer is missing is not stored", cause)
+		j.note("not stored", cause)
 		return &UncommittedError{Partition: j.partition, Err: cause}
 	}
-	j.note("a commit whose answer is missing is fenced", cause)
+	j.note("fenced", cause)
 	return &FencedError{Partition: j.partition, Owner: head.Owner, Epoch: head.Epoch, Err: cause}
 }
 
 // note says what became of a commit that was not simply stored.
 func (j *Journal) note(what string, cause error) {
-	j.opts.Logger.Info(what, slog.Int("partition", j.partition), slog.Uint64("epoch", j.head.Epoch), slog.Any("err", cause))
+	j.opts.Logger.Info("a commit was not simply acknowledged", slog.Int("partition", j.partition), slog.String("outcome", what),
+		slog.Uint64("epoch", j.head.Epoch), slog.Any("err", cause))
 }
 
 func (j *Journal) accept(p *prepared, rev uint64) {
