@@ -35,6 +35,28 @@ func (b *backoff) wait(ctx context.Context) {
 	b.next = min(2*b.next, mostWait)
 }
 
+// lastCommit is how long a commit may go on when the worker is asked to stop.
+const lastCommit = 10 * time.Second
+
+// outlive returns a context that ends d after ctx: a commit that is on its way is not torn, for then its state could not be committed any
+// more and the next owner would have to fold it again.
+func outlive(ctx context.Context, d time.Duration) (context.Context, context.CancelFunc) {
+	late, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	stop := context.AfterFunc(ctx, func() {
+		t := time.NewTimer(d)
+		defer t.Stop()
+		select {
+		case <-t.C:
+			cancel()
+		case <-late.Done():
+		}
+	})
+	return late, func() {
+		stop()
+		cancel()
+	}
+}
+
 // configMessage returns the control message that carries a configuration.
 func configMessage(c fold.Counting) ([]byte, error) {
 	data, err := json.Marshal(c)

@@ -77,3 +77,44 @@ func TestTwoOwnersMakeProgress(t *testing.T) {
 		t.Errorf("the first commit came after %d ownerships, want at most 30", n)
 	}
 }
+
+// slow is a journal whose commits take until they are let go.
+type slow struct {
+	*memory
+
+	begun, proceed chan struct{}
+	once           sync.Once
+}
+
+func (s *slow) Commit(ctx context.Context, b pipeline.Batch) error {
+	s.once.Do(func() { close(s.begun) })
+	select {
+	case <-s.proceed:
+		return s.memory.Commit(ctx, b)
+	case <-ctx.Done():
+		return fmt.Errorf("%w: %w", pipeline.ErrReload, ctx.Err())
+	}
+}
+
+// A worker that is stopped while a commit is on its way does not tear it.
+func TestStopDuringCommit(t *testing.T) {
+	m := newMemory()
+	m.add("ml.events.m", `{"ts":1}`)
+	j := &slow{m, make(chan struct{}), make(chan struct{}), sync.Once{}}
+	w := pipeline.New(pipeline.Options{ //nolint:exhaustruct // the rest is not needed
+		Stream: "IN", Journal: j, Input: m, Live: m, References: nil, Counting: counting(), Interval: 10 * time.Millisecond,
+		Budget: fold.Budget{Messages: 900, Bytes: 1 << 20}, Logger: slog.New(slog.DiscardHandler),
+	})
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() { ended <- w.Run(ctx) }()
+	<-j.begun
+	cancel()
+	close(j.proceed)
+	if err := <-ended; err != nil {
+		t.Error(err)
+	}
+	if m.state.Fresh {
+		t.Error("the commit that was on its way is lost")
+	}
+}

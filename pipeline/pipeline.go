@@ -252,7 +252,7 @@ func (w *Worker) session(ctx context.Context, backoff *backoff) error {
 	}
 	if ctx.Err() != nil && errors.Is(err, ctx.Err()) {
 		// Asked to stop: what was folded is good, and committing it saves the next owner the work.
-		final, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
+		final, cancel := context.WithTimeout(context.WithoutCancel(ctx), lastCommit)
 		defer cancel()
 		if err := s.commit(final); err != nil {
 			w.o.Logger.WarnContext(ctx, "the last commit failed: the next start folds again what it held", slog.Any("err", err))
@@ -439,6 +439,8 @@ func (s *session) commit(ctx context.Context) error {
 		s.mark = mark
 	}
 	begin := time.Now()
+	ctx, cancel := outlive(ctx, lastCommit)
+	defer cancel()
 	b := Batch{Mark: s.mark, Header: s.part.Header(), Shards: s.part.Changes(), Docs: s.out.Docs, DeadLetters: s.out.DeadLetters}
 	if err := s.store(ctx, b); err != nil {
 		return fmt.Errorf("committing: %w", err)
