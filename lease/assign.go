@@ -28,8 +28,9 @@ func assign(group map[string]member) []string {
 		total = max(total, m.Partitions)
 	}
 	nodes := slices.Sorted(maps.Keys(group))
-	share := (total + len(nodes) - 1) / max(1, len(nodes))
+	share, over := total/max(1, len(nodes)), total%max(1, len(nodes)) // so many each, and so many with one more
 	load := map[string]int{}
+	free := func(n string) bool { return load[n] < share || load[n] == share && over > 0 }
 	out := make([]string, total)
 	for p := range out {
 		able := slices.DeleteFunc(slices.Clone(nodes), func(n string) bool { return !group[n].can(p) })
@@ -38,9 +39,12 @@ func assign(group map[string]member) []string {
 			continue
 		}
 		// Where some are away, the others take more than their share.
-		free := max(0, slices.IndexFunc(able, func(n string) bool { return load[n] < share }))
-		out[p] = able[free]
-		load[out[p]]++
+		n := able[max(0, slices.IndexFunc(able, free))]
+		if load[n] == share {
+			over--
+		}
+		load[n]++
+		out[p] = n
 	}
 	return out
 }

@@ -24,9 +24,9 @@ func TestAssignShares(t *testing.T) {
 			}
 			load[node]++
 		}
-		for node, n := range load {
-			if share := (partitions + members - 1) / members; n > share {
-				t.Errorf("%d members: %s has %d of %d partitions, want at most %d", members, node, n, partitions, share)
+		for node := range group {
+			if n := load[node]; n < partitions/members || n > (partitions+members-1)/members {
+				t.Errorf("%d members: %s has %d of %d partitions", members, node, n, partitions)
 			}
 		}
 		if members == 1 {
