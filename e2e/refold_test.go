@@ -22,6 +22,12 @@ import (
 // does, beginning with the daemon's first configuration, in which no reference was stored yet.
 func refold(tb testing.TB, js jetstream.JetStream, configPath string) (*fold.Output, fold.Stats) {
 	tb.Helper()
+	return refoldStream(tb, js, configPath, journal.InputStream(0))
+}
+
+// refoldStream is refold of any partition's stream.
+func refoldStream(tb testing.TB, js jetstream.JetStream, configPath, name string) (*fold.Output, fold.Stats) {
+	tb.Helper()
 	cfg, err := config.Load(configPath)
 	if err != nil {
 		tb.Fatal(err)
@@ -37,7 +43,6 @@ func refold(tb testing.TB, js jetstream.JetStream, configPath string) (*fold.Out
 		}
 		return reference.Decode(data)
 	}
-	name := journal.InputStream(0)
 	stream, err := js.Stream(tb.Context(), name)
 	if err != nil {
 		tb.Fatal(err)
