@@ -230,6 +230,27 @@ func TestAmbiguousCommitThatDidNotHappen(t *testing.T) {
 	}
 }
 
+// A lost connection is reason enough to ask what became of a commit: the answer is not waited for until the timeout, which would be an hour
+// here.
+func TestAmbiguousCommitAsksAtOnce(t *testing.T) {
+	p, _, nc, _ := viaProxy(t)
+	js, err := jetstream.New(nc)
+	if err != nil {
+		t.Fatal(err)
+	}
+	j := open(t, nc, js, journal.Options{CommitTimeout: time.Hour})
+	acquire(t, j)
+	p.CutAfter("Nats-Batch-Commit")
+	if err := j.Commit(deadline(t), journal.Batch{Position: position(1)}); err != nil {
+		t.Fatalf("commit whose acknowledgement was lost = %v, want nil: the leader has it", err)
+	}
+	p.CutBefore("Nats-Batch-Commit")
+	err = j.Commit(deadline(t), journal.Batch{Position: position(2)})
+	if _, ok := errors.AsType[*journal.UncommittedError](err); !ok {
+		t.Fatalf("commit that never reached the server = %v, want *UncommittedError", err)
+	}
+}
+
 func TestAmbiguousCommitWithoutBroker(t *testing.T) {
 	p, j, _, _ := viaProxy(t)
 	acquire(t, j)

@@ -71,9 +71,11 @@ func publishBatch(ctx context.Context, nc *nats.Conn, msgs []*nats.Msg) (pubAck,
 // request publishes one message and waits for the stream's answer.
 func request(ctx context.Context, nc *nats.Conn, m *nats.Msg) (pubAck, error) {
 	var ack pubAck
+	ctx, cancel := whileConnected(ctx, nc)
+	defer cancel()
 	resp, err := nc.RequestMsgWithContext(ctx, m)
 	if err != nil {
-		return ack, err
+		return ack, errors.Join(err, context.Cause(ctx))
 	}
 	if err := json.Unmarshal(resp.Data, &ack); err != nil {
 		return ack, fmt.Errorf("reading acknowledgement: %w", err)
@@ -82,6 +84,29 @@ func request(ctx context.Context, nc *nats.Conn, m *nats.Msg) (pubAck, error) {
 		return ack, errors.New("reading acknowledgement: it names no stream")
 	}
 	return ack, nil
+}
+
+// errAway says that the connection was lost while an answer was waited for: it will not come.
+var errAway = errors.New("the connection was lost before the answer")
+
+// whileConnected returns a context that ends when the connection is lost: what became of the request can be asked as soon as it is back.
+func whileConnected(ctx context.Context, nc *nats.Conn) (context.Context, context.CancelFunc) {
+	lost := nc.StatusChanged(nats.RECONNECTING, nats.CLOSED)
+	ctx, end := context.WithCancelCause(ctx)
+	watched := make(chan struct{})
+	go func() {
+		defer close(watched)
+		select {
+		case <-lost:
+			end(errAway)
+		case <-ctx.Done():
+		}
+	}()
+	return ctx, func() {
+		end(context.Canceled)
+		<-watched
+		nc.RemoveStatusListener(lost)
+	}
 }
 
 func newMsg(subject string, data []byte) *nats.Msg {
