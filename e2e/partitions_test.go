@@ -57,9 +57,7 @@ func TestPartitionsMove(t *testing.T) {
 	binary(t)
 	config := e.config() + fmt.Sprintf("  lease_ttl: %v\n", leaseTTL)
 	config += "  state: {max_bytes: 128MiB}\n  input: {max_bytes: 128MiB}\n  outbox: {max_bytes: 128MiB}\n  partitions:\n"
-	for p := range partitions {
-		config += fmt.Sprintf("    - models: [m%d, n%d]\n", p, p)
-	}
+	config += "    - models: [m0, n0]\n    - models: [m1, n1]\n    - models: [m2, n2]\n    - models: [m3, n3]\n"
 	config += `commit: {interval: 100ms}
 limits: {idle_timeout: 1s}
 defaults: {windows: [{size: 5s}, {size: 10s, every: 5s}], pane: 1s, lateness: 5s, watermark_delay: 1s}

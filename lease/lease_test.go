@@ -3,7 +3,7 @@ package lease_test
 import (
 	"context"
 	"errors"
-	"fmt"
+	"strconv"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -180,6 +180,7 @@ func TestExpiry(t *testing.T) {
 
 // A member that cannot work on a partition leaves it to another one, and one that only does not get it to run does so too.
 func TestStandDown(t *testing.T) {
+	t.Parallel()
 	for name, spoil := range map[string]func(*member){
 		"fails":        func(m *member) { m.broken.Store(true) },
 		"does not run": func(m *member) { m.stuck.Store(true) },
@@ -230,7 +231,7 @@ func TestOptions(t *testing.T) {
 		{TTL: ttl, Node: "a", Partitions: 0, Work: work},
 		{TTL: ttl, Node: "a", Partitions: 1, Work: nil},
 	} {
-		t.Run(fmt.Sprint(i), func(t *testing.T) {
+		t.Run(strconv.Itoa(i), func(t *testing.T) {
 			if _, err := lease.New(nil, o); err == nil {
 				t.Errorf("%+v was accepted", o)
 			}

@@ -74,18 +74,23 @@ type server struct {
 
 // freePorts chooses ports that are free now.
 func freePorts(ctx context.Context, n int) ([]int, error) {
-	ports := make([]int, n)
+	ports, open := make([]int, n), make([]net.Listener, 0, n)
+	defer func() {
+		for _, l := range open { // not before all are chosen
+			_ = l.Close()
+		}
+	}()
 	for i := range ports {
 		l, err := (&net.ListenConfig{}).Listen(ctx, "tcp", "127.0.0.1:0") //nolint:exhaustruct // as usual
 		if err != nil {
 			return nil, err
 		}
+		open = append(open, l)
 		addr, ok := l.Addr().(*net.TCPAddr)
 		if !ok {
 			return nil, fmt.Errorf("a TCP listener has address %v", l.Addr())
 		}
 		ports[i] = addr.Port
-		defer func() { _ = l.Close() }() // not before all are chosen
 	}
 	return ports, nil
 }

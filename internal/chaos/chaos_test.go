@@ -41,7 +41,7 @@ func TestChaos(t *testing.T) {
 	if out, err := build.CombinedOutput(); err != nil {
 		t.Fatalf("building ./cmd/driftd: %v\n%s", err, out)
 	}
-	o := options{binary: binary, duration: 30 * time.Second, rate: 1000, seed: rand.Uint64(), out: "", keep: false} //nolint:gosec // a seed
+	o := options{binary: binary, duration: 30 * time.Second, rate: 1000, seed: rand.Uint64(), out: "", keep: false}
 	r, err := run(t.Context(), o, lines{t})
 	if err != nil {
 		t.Fatalf("seed %d: %v", o.seed, err)

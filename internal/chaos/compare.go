@@ -98,7 +98,7 @@ func (w *world) refold(ctx context.Context) (*fold.Output, fold.Stats, error) {
 	if err != nil {
 		return nil, none, err
 	}
-	defer in.Close()
+	defer in.Close() //nolint:contextcheck // it closes when the context has ended, too
 	part := fold.New(name, cfg.Counting(), [2]uint64{1, 2}, refs, fold.Budget{Messages: math.MaxInt, Bytes: math.MaxInt})
 	out := &fold.Output{} //nolint:exhaustruct // filled by Apply
 	for seq := uint64(1); seq <= state.LastSeq; seq++ {
@@ -128,7 +128,7 @@ func (w *world) outbox(ctx context.Context, r *report) (map[string][]byte, error
 	if err != nil {
 		return nil, err
 	}
-	defer in.Close()
+	defer in.Close() //nolint:contextcheck // it closes when the context has ended, too
 	docs, numbers := map[string][]byte{}, map[uint64]bool{}
 	for range state.Msgs {
 		m, err := in.Next(ctx)
