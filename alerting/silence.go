@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/driftd/driftd/result"
@@ -55,6 +56,15 @@ func (e *SilenceError) Unwrap() error { return e.Err }
 
 // Active reports whether the silence holds at a time.
 func (s *Silence) Active(now time.Time) bool { return !now.Before(s.Start) && now.Before(s.End) }
+
+// MatcherText writes the matchers as they are typed: `alertname=latency-p95 model=m`.
+func (s *Silence) MatcherText() string {
+	var out []string
+	for _, name := range slices.Sorted(maps.Keys(s.Matchers)) {
+		out = append(out, name+"="+s.Matchers[name])
+	}
+	return strings.Join(out, " ")
+}
 
 // Validate returns what is wrong with a silence that somebody wants, or nil.
 func (s *Silence) Validate() error {

@@ -51,6 +51,16 @@ func Parse(name string, data []byte) (*Config, error) {
 	return c, nil
 }
 
+// Decode reads another file in the strict way of a configuration into a struct with yaml tags: unknown and repeated keys are
+// mistakes, and nothing is converted. The error is of type Errors: every mistake, in the order of the file.
+func Decode(name string, data []byte, into any) error {
+	d := parseDocument(name, data)
+	if d.body != nil {
+		d.decode(d.body, "", reflect.ValueOf(into).Elem())
+	}
+	return d.errs.sorted()
+}
+
 // completeAll gives every window that has no slide its own size as slide.
 func (d *document) completeAll(c *Config) {
 	d.complete("defaults", c.Defaults.Windows)

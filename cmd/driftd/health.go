@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"crypto/tls"
 	"crypto/x509"
@@ -48,13 +49,7 @@ others are always checked.`,
 			{exitUsage, "wrong usage, or no daemon is known"},
 		},
 		setup: func(fs *flag.FlagSet) action {
-			var p probe
-			fs.StringVar(&p.url, "url", "", "`URL`: address of the daemon's page, such as http://127.0.0.1:8790")
-			fs.StringVar(&p.config, "config", "", "`FILE`: the driftd.yaml of the daemon, for its data_dir")
-			fs.StringVar(&p.dataDir, "data-dir", "", "`DIR`: data directory of the daemon (default "+defaultDataDir+")")
-			fs.StringVar(&p.user, "user", "", "`NAME`: a user of the web configuration")
-			fs.StringVar(&p.passwordFile, "password-file", "", "`FILE`: the password of --user")
-			fs.StringVar(&p.caFile, "ca-file", "", "`FILE`: certificates (PEM) that may sign the daemon's")
+			p := probeFlags(fs)
 			return func(ctx context.Context, con *console, args []string) error {
 				if err := noArguments(args); err != nil {
 					return err
@@ -65,7 +60,30 @@ others are always checked.`,
 	}
 }
 
+// probeFlags declares how a daemon's HTTP API is found.
+func probeFlags(fs *flag.FlagSet) *probe {
+	p := &probe{} //nolint:exhaustruct // the flags fill it
+	fs.StringVar(&p.url, "url", "", "`URL`: address of the daemon's page, such as http://127.0.0.1:8790")
+	fs.StringVar(&p.config, "config", "", "`FILE`: the driftd.yaml of the daemon, for its data_dir")
+	fs.StringVar(&p.dataDir, "data-dir", "", "`DIR`: data directory of the daemon (default "+defaultDataDir+")")
+	fs.StringVar(&p.user, "user", "", "`NAME`: a user of the web configuration")
+	fs.StringVar(&p.passwordFile, "password-file", "", "`FILE`: the password of --user")
+	fs.StringVar(&p.caFile, "ca-file", "", "`FILE`: certificates (PEM) that may sign the daemon's")
+	return p
+}
+
 func (p *probe) ask(ctx context.Context, out io.Writer) error {
+	return p.call(ctx, http.MethodGet, "/-/ready", nil, func(base *url.URL, resp *http.Response) error {
+		if resp.StatusCode != http.StatusOK {
+			return fmt.Errorf("%s is not ready: %s", base, refusal(resp))
+		}
+		_, err := fmt.Fprintf(out, "ready: %s\n", base)
+		return err
+	})
+}
+
+// call asks the daemon for something and hands its answer on.
+func (p *probe) call(ctx context.Context, method, path string, body []byte, take func(base *url.URL, resp *http.Response) error) error {
 	base, err := p.address()
 	if err != nil {
 		return err
@@ -77,9 +95,15 @@ func (p *probe) ask(ctx context.Context, out io.Writer) error {
 	defer client.CloseIdleConnections()
 	ctx, cancel := context.WithTimeout(ctx, healthTimeout)
 	defer cancel()
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, base.JoinPath("-", "ready").String(), http.NoBody)
+	at, query, _ := strings.Cut(path, "?")
+	u := base.JoinPath(at)
+	u.RawQuery = query
+	req, err := http.NewRequestWithContext(ctx, method, u.String(), bytes.NewReader(body))
 	if err != nil {
 		return usageError("--url %s: %w", base.Redacted(), err)
+	}
+	if len(body) > 0 {
+		req.Header.Set("Content-Type", "application/json")
 	}
 	if p.user != "" {
 		password, err := os.ReadFile(p.passwordFile)
@@ -93,14 +117,26 @@ func (p *probe) ask(ctx context.Context, out io.Writer) error {
 		return fmt.Errorf("no answer: %w", err)
 	}
 	defer func() { _ = resp.Body.Close() }()
-	switch resp.StatusCode {
-	case http.StatusOK:
-		_, err = fmt.Fprintf(out, "ready: %s\n", base)
-		return err
-	case http.StatusUnauthorized:
+	if resp.StatusCode == http.StatusUnauthorized {
 		return fmt.Errorf("%s asks for a password: give --user and --password-file", base)
 	}
-	return fmt.Errorf("%s is not ready: %s", base, refusal(resp))
+	return take(base, resp)
+}
+
+// data asks for an object of the API and decodes what it says.
+func (p *probe) data(ctx context.Context, method, path string, body []byte, into any) error {
+	return p.call(ctx, method, path, body, func(base *url.URL, resp *http.Response) error {
+		if resp.StatusCode != http.StatusOK {
+			return fmt.Errorf("%s: %s", base, refusal(resp))
+		}
+		answer := struct {
+			Data any `json:"data"`
+		}{into}
+		if err := json.NewDecoder(resp.Body).Decode(&answer); err != nil {
+			return fmt.Errorf("reading the answer of %s: %w", base, err)
+		}
+		return nil
+	})
 }
 
 // refusal returns what an answer of the API gives as its reason, or its status where the answer is somebody else's.

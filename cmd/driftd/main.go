@@ -40,6 +40,8 @@ func commands() []command {
 		analyzeCommand(),
 		replayCommand(),
 		referenceCommand(),
+		alertsCommand(),
+		testCommand(),
 		deadLettersCommand(),
 		initCommand(),
 		backfillCommand(),
