@@ -17,8 +17,8 @@ import (
 	"github.com/driftd/driftd/window"
 )
 
-// unknownVersion is the version of an event that names none.
-const unknownVersion = "unknown"
+// UnknownVersion is the version of an event that names none.
+const UnknownVersion = "unknown"
 
 // binder is how the events of a model meet the features of one reference: names to indices, guessed from the order of the
 // event before, since producers write their fields in one order.
@@ -329,7 +329,7 @@ func (p *Partition) version(s *source, v []byte) string {
 func versionName(v []byte) string {
 	switch string(v) {
 	case "":
-		return unknownVersion
+		return UnknownVersion
 	case result.All:
 		return result.Other // `*` is all of them together
 	}

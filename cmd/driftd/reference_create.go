@@ -25,14 +25,15 @@ func referenceCreateCommand() command {
 	return command{
 		name:  "driftd reference create",
 		short: "freeze rows into a reference, and store it",
-		args:  "--from FILE | --from-stream [--name N] [--model M] [--activate] [flags]",
+		args:  "--from FILE | --from-stream | --from-window RESULT [--name N] [--model M] [--activate] [flags]",
 		about: `Reads the rows of a CSV file with a header, or of NDJSON (flat rows, or events with "features"); .gz too. Every column is a
 feature unless it has a role: ts, id, model, version, latency_ms, status, label, prediction, or segment.NAME. A column with
 such a name has it; --map gives it to another one. A column whose values are numbers is numeric; --kind says otherwise. The
 reference is stored in the broker, or written to --out, whose bytes are the same.
 
 With --from-stream the rows are the events of the input stream, decoded and deduplicated as they are counted; events that are as
-a rule in several models need --model. The whole stream is read; --start and --end choose by event time.
+a rule in several models need --model. The whole stream is read; --start and --end choose by event time. --from-window takes the
+rows of one judged window, of its version alone, by the result_id that the API and the page show.
 
 ` + findBroker,
 		examples: []example{
@@ -42,6 +43,7 @@ a rule in several models need --model. The whole stream is read; --start and --e
 			},
 			{"a week of the serving log", "driftd reference create --name churn-week-1 --from events.ndjson.gz --start 2026-11-01 --end 2026-11-08"},
 			{"a week of what the model has seen", "driftd reference create --name churn-week-1 --model churn --from-stream --start 2026-11-01 --end 2026-11-08"},
+			{"a window that was good", "driftd reference create --name churn-good --model churn --from-window 0d1a9ff2a3d94f7c8f1d54bb29c2a611"},
 			{
 				"a code that is written in digits is a category",
 				"driftd reference create --from training.csv --kind branch=categorical --out churn.ref",
@@ -56,6 +58,7 @@ a rule in several models need --model. The whole stream is read; --start and --e
 			c := create{target: targetFlags(fs), roles: map[string]string{}, kinds: map[string]cells.Kind{}}
 			fs.StringVar(&c.from, "from", "", "`FILE`: the rows, CSV or NDJSON")
 			fs.BoolVar(&c.fromStream, "from-stream", false, "take the rows from the input stream instead of a file")
+			fs.StringVar(&c.window, "from-window", "", "`RESULT`: take the rows of the window of this result from the input stream")
 			fs.BoolVar(&c.partial, "partial", false, "with --from-stream: take what is left where retention may have removed a part of the span")
 			fs.IntVar(&c.maxMemory, "max-memory", 4096, "`MIB`: give up beyond so many MiB of raw values")
 			fs.StringVar(&c.source, "source", "", "`TEXT`: where the rows are from, for people (default: the file's or the stream's name)")
@@ -81,6 +84,8 @@ type create struct {
 	from, name string
 	model, out string
 	source     string
+	window     string // result id
+	version    string // takes the rows of this one only
 	fromStream bool
 	partial    bool
 	maxMemory  int
@@ -155,6 +160,11 @@ func (c *create) run(ctx context.Context, con *console, args []string) error {
 	var ref *reference.Reference
 	var stats reference.Stats
 	var err error
+	if c.window != "" {
+		if err := c.ofWindow(ctx, l); err != nil {
+			return err
+		}
+	}
 	if c.fromStream {
 		ref, stats, err = c.buildFromStream(ctx, con, l)
 	} else {
@@ -191,8 +201,13 @@ func (c *create) checkUsage(args []string) error {
 		return err
 	}
 	switch {
-	case (c.from == "") != c.fromStream:
-		return usageError("which rows? give --from FILE, or --from-stream")
+	case c.window != "" && (c.fromStream || c.from != ""), c.window == "" && (c.from == "") != c.fromStream:
+		return usageError("which rows? give --from FILE, or --from-stream, or --from-window RESULT")
+	case c.window != "" && (c.model == "" || c.start != 0 || c.end != 0):
+		return usageError("--from-window needs the --model, and brings its own --start and --end")
+	}
+	c.fromStream = c.fromStream || c.window != ""
+	switch {
 	case c.fromStream && len(c.roles) > 0:
 		return usageError("--map is for columns of files: the fields of an event have their roles")
 	case c.partial && !c.fromStream:

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -83,6 +84,9 @@ func (c *create) readStream(
 			return err
 		}
 		err = rows.Each(fold.Message{Seq: m.Seq, Subject: m.Subject, Time: m.Time, Data: m.Data}, func(ev *event.Event) error {
+			if c.version != "" && cmp.Or(string(ev.Version), fold.UnknownVersion) != c.version {
+				return nil
+			}
 			if c.model == "" || string(ev.Model) == c.model {
 				newest = max(newest, ev.Time)
 			}
