@@ -36,6 +36,7 @@ type sink struct {
 	refused         sync.Map // influx.Reason → *atomic.Uint64
 	pending         atomic.Uint64
 	trouble         atomic.Pointer[string] // why the store takes nothing; nil while it does
+	unwritten       atomic.Bool            // the last write failed
 
 	outbox atomic.Pointer[ingest.Sink] // nil: to be opened
 	gone   atomic.Uint64               // documents that expired unread under earlier readers
@@ -132,7 +133,9 @@ func (s *sink) consume(ctx context.Context) error {
 	if err := s.to.check(ctx); err != nil {
 		return fmt.Errorf("asking the store: %w", err)
 	}
-	s.recovered()
+	if !s.unwritten.Load() { // a store that answers and does not write has not recovered
+		s.recovered()
+	}
 	ctx, cancel := context.WithCancel(ctx)
 	batches := make(chan []ingest.OutboxMsg, sinkAhead)
 	read := make(chan error, 1)
@@ -140,7 +143,10 @@ func (s *sink) consume(ctx context.Context) error {
 		defer close(batches)
 		for {
 			if n, err := outbox.Pending(ctx); err == nil {
-				s.pending.Store(n)
+				if s.pending.Store(n); n == 0 {
+					s.unwritten.Store(false) // what failed was written by another daemon, or has expired
+					s.recovered()
+				}
 			}
 			msgs, err := outbox.Fetch(ctx, sinkBatch)
 			if err != nil {
@@ -192,11 +198,13 @@ func (s *sink) write(ctx context.Context, msgs []ingest.OutboxMsg) error {
 	done()
 	if err != nil {
 		s.failed.Add(1)
+		s.unwritten.Store(true)
 		giveBack(msgs, s.log)
 		return fmt.Errorf("writing to the store: %w", err)
 	}
 	s.note(refused)
 	s.written.Add(uint64(len(docs)))
+	s.unwritten.Store(false)
 	s.recovered()
 	for _, m := range msgs {
 		if err := m.Ack(); err != nil {
