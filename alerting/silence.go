@@ -59,7 +59,7 @@ func (s *Silence) Active(now time.Time) bool { return !now.Before(s.Start) && no
 
 // MatcherText writes the matchers as they are typed: `alertname=latency-p95 model=m`.
 func (s *Silence) MatcherText() string {
-	var out []string
+	out := make([]string, 0, len(s.Matchers))
 	for _, name := range slices.Sorted(maps.Keys(s.Matchers)) {
 		out = append(out, name+"="+s.Matchers[name])
 	}

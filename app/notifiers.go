@@ -129,7 +129,8 @@ func (t transitions) Fetch(ctx context.Context, limit int) ([]notify.Message, er
 
 // run starts everything and returns the parts, to be stopped.
 func (n *notifiers) run(ctx context.Context, fail context.CancelCauseFunc) []*part {
-	parts := []*part{start(ctx, fail, "the watch over silences", n.silences.run)}
+	parts := make([]*part, 0, 1+len(n.couriers))
+	parts = append(parts, start(ctx, fail, "the watch over silences", n.silences.run))
 	for _, c := range n.couriers {
 		parts = append(parts, start(ctx, fail, "the notifier "+c.Name(), c.Run))
 	}

@@ -200,9 +200,10 @@ func (r Rule) alert(name string, windows []Window) alerting.Rule {
 // others by name.
 func alerts(rules map[string]Rule, windows []Window) []alerting.Rule {
 	out := []alerting.Rule{}
-	var names []string
-	for _, r := range alerting.Defaults() {
-		names = append(names, r.Name)
+	builtin := alerting.Defaults()
+	names := make([]string, 0, len(builtin))
+	for i := range builtin {
+		names = append(names, builtin[i].Name)
 	}
 	own := slices.Sorted(maps.Keys(rules))
 	for _, name := range append(names, slices.DeleteFunc(own, func(n string) bool { return slices.Contains(names, n) })...) {
@@ -246,7 +247,11 @@ func (d *document) inheritRules(path string, own, base map[string]Rule) map[stri
 			from = ruleOf(alerting.Template(name, alerting.Kind(r.Kind)))
 			from.Kind = r.Kind
 		}
-		out[name] = d.overlay(p, reflect.ValueOf(from.clone()), reflect.ValueOf(r)).Interface().(Rule) //nolint:forcetypeassert // of a Rule
+		whole, ok := reflect.TypeAssert[Rule](d.overlay(p, reflect.ValueOf(from.clone()), reflect.ValueOf(r)))
+		if !ok {
+			panic("BUG: config: an overlay of a rule that is none")
+		}
+		out[name] = whole
 	}
 	return out
 }

@@ -140,8 +140,12 @@ func TestStoreThatHangs(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	m := d.metrics()
-	written, expired := m["driftd_store_documents_total"], m["driftd_store_expired_documents_total"]
+	var written, expired float64
+	eventually(t, "every document is written or expired", func() bool { // what has expired is counted when the daemon looks next
+		m := d.metrics()
+		written, expired = m["driftd_store_documents_total"], m["driftd_store_expired_documents_total"]
+		return uint64(written+expired) >= info.State.LastSeq
+	})
 	t.Logf("%v documents written, %v expired", written, expired)
 	if uint64(written+expired) != info.State.LastSeq || expired == 0 {
 		t.Errorf("%v documents written and %v expired, of %d in all", written, expired, info.State.LastSeq)

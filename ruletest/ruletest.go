@@ -180,7 +180,7 @@ func (t *Test) read() (series, error) {
 
 // add expands a series.
 func (s series) add(path, text string, windows int) error {
-	for _, word := range strings.Fields(text) {
+	for word := range strings.FieldsSeq(text) {
 		value, times, repeated := strings.Cut(word, "x")
 		n := 1
 		if repeated {
@@ -232,11 +232,11 @@ func (s series) window(t *Test, n int, size int64, warning, drift, q *float64) (
 	if version == "" {
 		version = result.All
 	}
-	sum := &result.Summary{ //nolint:exhaustruct // what rules read
-		ResultID: fmt.Sprintf("%032x", n), Key: result.Key{Model: t.Model, Version: version, Segment: result.All},
-		Window: result.Window{Start: int64(n) * size, End: int64(n+1) * size, Size: size}, Verdict: result.Stable,
-		Lost: s.count("lost", n, 0), Errors: s.count("errors", n, 0), DriftShare: s.at("drift_share", n),
-	}
+	sum := new(result.Summary) // what rules read; the rest stays empty
+	sum.ResultID, sum.Key = fmt.Sprintf("%032x", n), result.Key{Model: t.Model, Version: version, Segment: result.All}
+	sum.Window = result.Window{Start: int64(n) * size, End: int64(n+1) * size, Size: size}
+	sum.Verdict, sum.DriftShare = result.Stable, s.at("drift_share", n)
+	sum.Lost, sum.Errors = s.count("lost", n, 0), s.count("errors", n, 0)
 	sum.Complete, sum.Counts.Events = sum.Lost == 0, s.count("events", n, 1000)
 	sum.ThroughputHz = float64(sum.Counts.Events) / (float64(size) / 1000)
 	sum.Latency = result.Latency{ //nolint:exhaustruct // as above
@@ -253,7 +253,7 @@ func (s series) window(t *Test, n int, size int64, warning, drift, q *float64) (
 	for ms := range t.Input.Over {
 		sum.Latency.Over[ms] = s.count("over "+ms, n, 0)
 	}
-	var features []result.Feature
+	features := make([]result.Feature, 0, len(t.Input.Features))
 	for _, name := range slices.Sorted(maps.Keys(t.Input.Features)) {
 		features = append(features, s.feature(t, name, n, *warning, *drift, *q))
 	}
@@ -270,11 +270,10 @@ func (s series) feature(t *Test, name string, n int, warning, drift, q float64) 
 	if f.Q == "" {
 		p = new(float64)
 	}
-	out := result.Feature{ //nolint:exhaustruct // what rules read
-		Feature: name, Role: role, Statistics: map[string]result.Stat{}, QValue: p, Verdict: result.Stable,
-		Thresholds: result.Thresholds{Statistic: "psi_debiased", Warning: warning, Drift: drift, Q: q, RateWarning: 0, RateDrift: 0},
-		Reference:  result.Side{Count: 1000}, Current: result.Side{Count: 1000}, //nolint:exhaustruct // as above
-	}
+	var out result.Feature // what rules read; the rest stays empty
+	out.Feature, out.Role, out.Statistics, out.QValue, out.Verdict = name, role, map[string]result.Stat{}, p, result.Stable
+	out.Thresholds.Statistic, out.Thresholds.Warning, out.Thresholds.Drift, out.Thresholds.Q = "psi_debiased", warning, drift, q
+	out.Reference.Count, out.Current.Count = 1000, 1000
 	for statistic := range f.Statistics {
 		value := s.at("stat "+name+" "+statistic, n)
 		out.Statistics[statistic] = result.Stat{Value: value, PValue: p, Baseline: new(float64), Lower: nil, Upper: nil, Reason: ""}

@@ -54,7 +54,7 @@ tests:
 
 func TestMistakes(t *testing.T) {
 	for text, want := range map[string]string{
-		"tests: [{modle: m}]":                                                      "1:10: tests[0].modle: is not a known key; did you mean model?",
+		"tests: [{nodel: m}]":                                                      "1:10: tests[0].nodel: is not a known key; did you mean model?",
 		"tests: [{model: m}]":                                                      "input.windows is 0",
 		"tests: [{input: {windows: 1, events: soon}}]":                             "\"soon\" is no number",
 		"tests: [{input: {windows: 2, events: 1x3}}]":                              "has 3 values, there are 2 windows",

@@ -55,7 +55,7 @@ const (
 func NewAlertmanager(o AlertmanagerOptions) (*Alertmanager, error) {
 	u, err := url.Parse(o.URL)
 	if err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
-		return nil, fmt.Errorf("the address of Alertmanager must be http://host:port or https://host:port")
+		return nil, errors.New("the address of Alertmanager must be http://host:port or https://host:port")
 	}
 	transport := httptransport.NewWithClient(u.Host, strings.TrimSuffix(u.Path, "/")+"/api/v2", []string{u.Scheme}, o.Client)
 	return &Alertmanager{client: alert.New(transport, strfmt.Default), external: o.External, page: o.Page, now: o.Now, repeat: cmp.Or(o.Repeat, repeatEvery)}, nil

@@ -105,7 +105,7 @@ func (c *Courier) Run(ctx context.Context) error {
 	for ctx.Err() == nil {
 		err := c.session(ctx)
 		if ctx.Err() != nil {
-			break
+			return nil //nolint:nilerr // asked to stop
 		}
 		if errors.Is(err, errStale) {
 			continue // another process told something: read again what is known

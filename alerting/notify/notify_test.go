@@ -1,6 +1,7 @@
 package notify_test
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -93,7 +94,7 @@ func (s *stream) Fetch(ctx context.Context, _ int) ([]notify.Message, error) {
 			out[i].Ack = func() error {
 				s.mu.Lock()
 				defer s.mu.Unlock()
-				s.msgs = slices.DeleteFunc(s.msgs, func(m notify.Message) bool { return string(m.Data) == string(out[i].Data) })
+				s.msgs = slices.DeleteFunc(s.msgs, func(m notify.Message) bool { return bytes.Equal(m.Data, out[i].Data) })
 				return nil
 			}
 		}

@@ -42,7 +42,7 @@ func TestReferenceFromWindow(t *testing.T) {
 	results := map[string]string{} // of the first window, by version
 	testenv.Eventually(t, 30*time.Second, "the first window is judged", func() bool {
 		for _, version := range []string{"*", "2"} {
-			res, err := http.Get(strings.TrimSuffix(record.WebURL, "/") + "/api/v1/models/fraud/windows?version=" + version) //nolint:noctx // bounded by Eventually
+			res, err := http.Get(strings.TrimSuffix(record.WebURL, "/") + "/api/v1/models/fraud/windows?version=" + version)
 			if err != nil {
 				return false
 			}
@@ -56,12 +56,12 @@ func TestReferenceFromWindow(t *testing.T) {
 		}
 		return true
 	})
-	const make = "driftd reference create --model fraud --name r --source s --out "
+	const create = "driftd reference create --model fraud --name r --source s --out "
 	for _, call := range []string{
-		make + "all.ref --from-window " + results["*"],
-		make + "span.ref --from-stream --start 2026-11-22T10:00:00Z --end 2026-11-22T11:00:00Z",
-		make + "second.ref --from-window " + results["2"],
-		"grep '\"version\":\"2\"' log.ndjson > two.ndjson; " + make + "two.ref --from two.ndjson --start 2026-11-22T10:00:00Z --end 2026-11-22T11:00:00Z",
+		create + "all.ref --from-window " + results["*"],
+		create + "span.ref --from-stream --start 2026-11-22T10:00:00Z --end 2026-11-22T11:00:00Z",
+		create + "second.ref --from-window " + results["2"],
+		"grep '\"version\":\"2\"' log.ndjson > two.ndjson; " + create + "two.ref --from two.ndjson --start 2026-11-22T10:00:00Z --end 2026-11-22T11:00:00Z",
 		"cmp all.ref span.ref && cmp second.ref two.ref && echo equal",
 	} {
 		out := shell(t, dir, call)
@@ -69,7 +69,7 @@ func TestReferenceFromWindow(t *testing.T) {
 			t.Errorf("$ %s\n%s", call, out)
 		}
 	}
-	if out := shell(t, dir, make+"x.ref --from-window 00"); !strings.Contains(out, "the outbox has no result 00 of model fraud") {
+	if out := shell(t, dir, create+"x.ref --from-window 00"); !strings.Contains(out, "the outbox has no result 00 of model fraud") {
 		t.Errorf("an unknown result: %s", out)
 	}
 }

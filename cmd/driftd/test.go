@@ -54,13 +54,12 @@ docs/alerting.md describes. Without --config the rules are those that hold witho
 func testRules(con *console, cfg *config.Config, files []string) error {
 	passed, failed := 0, 0
 	for _, name := range files {
-		data, err := os.ReadFile(name)
+		data, err := os.ReadFile(name) //nolint:gosec // the file that the user names
 		if err != nil {
 			return inputError(fmt.Errorf("reading tests: %w", err))
 		}
 		f, err := ruletest.Parse(name, data)
-		var mistakes config.Errors
-		if errors.As(err, &mistakes) {
+		if mistakes, ok := errors.AsType[config.Errors](err); ok {
 			return inputError(fmt.Errorf("%s has %s\n%w", name, count(len(mistakes), "mistake", "mistakes"), mistakes))
 		}
 		if err != nil {

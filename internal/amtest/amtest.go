@@ -50,7 +50,9 @@ func New(tb testing.TB, r *Receiver, more string) *Server {
 		tb.Fatal(err)
 	}
 	addr := l.Addr().String()
-	l.Close()
+	if err := l.Close(); err != nil {
+		tb.Fatal(err)
+	}
 	s := &Server{URL: "http://" + addr, tb: tb, bin: bin, addr: addr, dir: tb.TempDir(), conf: "", cmd: nil, done: nil, log: nil}
 	s.conf = filepath.Join(s.dir, "alertmanager.yml")
 	text := fmt.Sprintf(`
@@ -75,7 +77,7 @@ receivers:
 func (s *Server) Start() {
 	s.tb.Helper()
 	s.log, s.done = &bytes.Buffer{}, make(chan struct{})
-	s.cmd = exec.Command(s.bin, "--config.file="+s.conf, "--storage.path="+filepath.Join(s.dir, "data"), //nolint:gosec,noctx // a binary of this repository
+	s.cmd = exec.Command(s.bin, "--config.file="+s.conf, "--storage.path="+filepath.Join(s.dir, "data"),
 		"--web.listen-address="+s.addr, "--cluster.listen-address=")
 	s.cmd.Stdout, s.cmd.Stderr = s.log, s.log
 	if err := s.cmd.Start(); err != nil {
@@ -88,11 +90,11 @@ func (s *Server) Start() {
 	}()
 	s.tb.Cleanup(s.Kill)
 	testenv.Eventually(s.tb, 20*time.Second, "alertmanager is ready", func() bool {
-		res, err := http.Get(s.URL + "/-/ready") //nolint:noctx // bounded by Eventually
+		res, err := http.Get(s.URL + "/-/ready")
 		if err != nil {
 			return false
 		}
-		res.Body.Close()
+		_ = res.Body.Close()
 		return res.StatusCode == http.StatusOK
 	})
 }
@@ -130,11 +132,11 @@ func (s *Server) Alerts() []Alert {
 
 func (s *Server) get(path string, into any) {
 	s.tb.Helper()
-	res, err := http.Get(s.URL + path) //nolint:noctx // loopback
+	res, err := http.Get(s.URL + path)
 	if err != nil {
 		s.tb.Fatal(err)
 	}
-	defer res.Body.Close()
+	defer func() { _ = res.Body.Close() }()
 	if err := json.NewDecoder(res.Body).Decode(into); err != nil || res.StatusCode != http.StatusOK {
 		s.tb.Fatalf("GET %s: %d %v", path, res.StatusCode, err)
 	}
@@ -147,11 +149,11 @@ func (s *Server) Post(path string, body any) {
 	if err != nil {
 		s.tb.Fatal(err)
 	}
-	res, err := http.Post(s.URL+path, "application/json", bytes.NewReader(data)) //nolint:noctx // loopback
+	res, err := http.Post(s.URL+path, "application/json", bytes.NewReader(data))
 	if err != nil {
 		s.tb.Fatal(err)
 	}
-	defer res.Body.Close()
+	defer func() { _ = res.Body.Close() }()
 	if text, _ := io.ReadAll(res.Body); res.StatusCode != http.StatusOK {
 		s.tb.Fatalf("POST %s: %d %s", path, res.StatusCode, text)
 	}
