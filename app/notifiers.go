@@ -2,6 +2,7 @@ package app
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"net/http"
@@ -9,12 +10,14 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/nats-io/nats.go/jetstream"
 	"github.com/prometheus/client_golang/prometheus"
 	promconfig "github.com/prometheus/common/config"
 
 	"github.com/driftd/driftd/alerting/notify"
 	"github.com/driftd/driftd/config"
 	"github.com/driftd/driftd/ingest"
+	"github.com/driftd/driftd/journal"
 )
 
 // Times of couriers.
@@ -23,10 +26,14 @@ const (
 	notifyGrouping = 200 * time.Millisecond // what a window says at once goes out at once
 )
 
+// consumerPrefix begins the names of the notifiers' consumers of the outbox.
+const consumerPrefix = "driftd-notify-"
+
 // notifiers are the couriers of all receivers, each with its own consumer, and the silences that they look at.
 type notifiers struct {
 	silences *silences
-	couriers []*notify.Courier
+	couriers []*notify.Courier // two of each receiver: of transitions, and of alerts about driftd itself
+	names    []string          // of the receivers
 }
 
 // openNotifiers builds a courier for every receiver: for transitions, and for the alerts about driftd itself.
@@ -35,7 +42,7 @@ func (a *App) openNotifiers(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	a.notifiers = &notifiers{silences: newSilences(silenced, a.log), couriers: nil}
+	a.notifiers = &notifiers{silences: newSilences(silenced, a.log), couriers: nil, names: nil}
 	for _, name := range slices.Sorted(maps.Keys(a.config.Notifiers)) {
 		n := a.config.Notifiers[name]
 		receivers, err := a.receivers(name, n)
@@ -47,7 +54,7 @@ func (a *App) openNotifiers(ctx context.Context) error {
 				Name: r.name, Notifier: r.notifier, Records: records, Silences: a.notifiers.silences.List, Match: n.Match, Logger: a.log, Now: time.Now,
 				Timeout: n.Timeout.Std(), MaxWait: notifyMaxWait, Grouping: notifyGrouping,
 				Source: func(ctx context.Context) (notify.Source, error) {
-					sink, err := ingest.Transitions(ctx, a.js, "driftd-notify-"+r.name)
+					sink, err := ingest.Transitions(ctx, a.js, consumerPrefix+r.name)
 					return transitions{sink}, err
 				},
 			}
@@ -56,10 +63,34 @@ func (a *App) openNotifiers(ctx context.Context) error {
 			self.Source = func(context.Context) (notify.Source, error) {
 				return &notify.Self{Firing: a.selfwatch.firing, Now: time.Now, Every: watchEvery}, nil
 			}
+			a.notifiers.names = append(a.notifiers.names, r.name)
 			a.notifiers.couriers = append(a.notifiers.couriers, notify.NewCourier(o), notify.NewCourier(self))
 		}
 	}
 	return nil
+}
+
+// Untold returns how many committed transitions the notifiers have not read yet or not told: 0 when every receiver knows what
+// it should.
+func (a *App) Untold(ctx context.Context) (uint64, error) {
+	var left uint64
+	for _, name := range a.notifiers.names {
+		cons, err := a.js.Consumer(ctx, journal.OutboxStream, consumerPrefix+name)
+		if errors.Is(err, jetstream.ErrConsumerNotFound) {
+			left++ // it has not begun
+			continue
+		}
+		if err != nil {
+			return 0, fmt.Errorf("asking how far the notifier %s is: %w", name, err)
+		}
+		info := cons.CachedInfo()
+		left += info.NumPending + uint64(max(info.NumAckPending, 0))
+	}
+	// What was acknowledged before is pending in its courier, so this look comes second.
+	for _, c := range a.notifiers.couriers {
+		left += uint64(max(c.Stats().Pending, 0))
+	}
+	return left, nil
 }
 
 // receiver is one address that is told.

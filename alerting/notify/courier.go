@@ -197,6 +197,7 @@ func (c *Courier) take(ctx context.Context, msgs []Message) error {
 			return err
 		}
 	}
+	c.pending.Add(int64(len(changed))) // before they are acknowledged: whoever looks finds them in one place or the other; due counts anew
 	for _, m := range msgs {
 		if err := m.Ack(); err != nil {
 			return fmt.Errorf("acknowledging a transition: %w", err)

@@ -3,6 +3,8 @@ package main
 import (
 	"context"
 	"flag"
+	"slices"
+	"strings"
 )
 
 // demoSpeed shows six days a second: five months in about 25 seconds.
@@ -13,13 +15,14 @@ type demoFlags struct {
 	exit            bool
 	dataDir, listen string
 	speed           float64
+	alertmanagers   []string
 }
 
 func demoCommand() command {
 	return command{
 		name:  "driftd demo",
 		short: "watch real data drift: everything embedded, one command",
-		args:  "[--exit] [--data-dir DIR] [--listen HOST:PORT] [--speed N]",
+		args:  "[--exit] [--data-dir DIR] [--listen HOST:PORT] [--speed N] [--alertmanager URL,…]",
 		about: `Runs a broker, a store and the daemon in this process, makes a reference of the log of a flight-delay model in January 2001,
 and replays the log of February to June through the broker: real flights, a small real model, three injected incidents. Every
 alert is printed when it fires and when it clears; a summary says what was found, and what in the data had really changed.
@@ -30,6 +33,7 @@ It is made of the other commands: run with a driftd.yaml, reference create, and 
 			{"half a minute, then the page until Ctrl-C", "driftd demo"},
 			{"as fast as this machine can, ending after the summary", "driftd demo --exit --speed 0"},
 			{"keep what it made, to run the daemon on it later", "driftd demo --data-dir ./flights"},
+			{"tell two Alertmanagers of the incidents", "driftd demo --alertmanager http://127.0.0.1:9093,http://127.0.0.1:9094"},
 		},
 		exits: []exit{
 			{exitDone, "stopped after the summary; with --exit: every injected incident was found"},
@@ -42,6 +46,10 @@ It is made of the other commands: run with a driftd.yaml, reference create, and 
 			fs.StringVar(&f.dataDir, "data-dir", "", "`DIR`: keep broker, store, logs and configuration there (default: a temporary directory, removed at the end)")
 			fs.StringVar(&f.listen, "listen", "", "`HOST:PORT`: where the page listens (default 127.0.0.1:8790, or a free port if it is taken)")
 			fs.Float64Var(&f.speed, "speed", demoSpeed, "`N`: times event time; 0 as fast as possible (default 518400: six days a second)")
+			fs.Func("alertmanager", "`URL`: tell this Alertmanager of the incidents; several separated by commas, or the flag again (default: none)", func(urls string) error {
+				f.alertmanagers = slices.Concat(f.alertmanagers, strings.Split(urls, ","))
+				return nil
+			})
 			return func(ctx context.Context, con *console, args []string) error {
 				if err := noArguments(args); err != nil {
 					return err

@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -74,6 +75,9 @@ func runDemo(ctx context.Context, con *console, f demoFlags) (err error) {
 		return err
 	}
 	report, err := c.play(run)
+	if err == nil {
+		err = c.told(run, a)
+	}
 	switch {
 	case err != nil && ctx.Err() != nil:
 		return errors.New("interrupted")
@@ -147,7 +151,15 @@ func newDirectory(name string) (string, error) {
 
 // configure writes the configuration that is used into the directory, where `driftd run --config` finds it later.
 func (c *conductor) configure() (err error) {
-	if c.cfg, err = config.Parse("demo/driftd.yaml", demo.Config()); err != nil {
+	text := demo.Config()
+	if len(c.alertmanagers) > 0 {
+		urls, err := json.Marshal(c.alertmanagers) // YAML too
+		if err != nil {
+			return err
+		}
+		text = fmt.Appendf(slices.Clip(text), "\nnotifiers:\n  alertmanager: {type: alertmanager, urls: %s}\n", urls)
+	}
+	if c.cfg, err = config.Parse("demo/driftd.yaml", text); err != nil {
 		return fmt.Errorf("reading the configuration of the demo: %w", err)
 	}
 	c.cfg.DataDir = c.dir
@@ -181,6 +193,7 @@ func (c *conductor) open(url string) {
 		}
 		c.show.line("%-8s  %s", head, in)
 	}
+	c.tell()
 	c.show.line("")
 }
 
