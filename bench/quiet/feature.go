@@ -269,9 +269,12 @@ func (f *feature) window(rng *rand.Rand, from *distribution, n uint64) (*cells.C
 	return c, nil
 }
 
-// shifted solves for the shift whose population stability index over the reference's bins is psi: deciles of a numeric feature, the
+// shifted is the distribution after a shift of that size.
+func (k *kind) shifted(psi float64) *distribution { return newDistribution(k.shift(k.size(psi))) }
+
+// size solves for the shift whose population stability index over the reference's bins is psi: deciles of a numeric feature, the
 // categories of a categorical one.
-func (k *kind) shifted(psi float64) *distribution {
+func (k *kind) size(psi float64) float64 {
 	lo, hi := 0.0, 1.0
 	for k.psi(k.shift(hi)) < psi {
 		hi *= 2
@@ -283,7 +286,7 @@ func (k *kind) shifted(psi float64) *distribution {
 			hi = mid
 		}
 	}
-	return newDistribution(k.shift(hi))
+	return hi
 }
 
 func (k *kind) psi(q []float64) float64 {

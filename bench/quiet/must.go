@@ -38,6 +38,9 @@ func (b *bench) must(r *report, out io.Writer) error {
 	}
 	for i := range r.Kinds {
 		row := &r.Kinds[i]
+		if row.NotExchangeable {
+			continue
+		}
 		check(fmt.Sprintf("%s, n = %d", row.Kind, row.N), row.Alarms[flagDrift], row.Windows)
 	}
 	for i := range r.Real {

@@ -15,7 +15,7 @@ type rule struct {
 	share float64 // of the features that must be flagged; 0: any
 	flag  int     // which flags it counts
 	model bool    // driftd's own verdict of the model
-	real  bool    // on real data only
+	real  bool    // of rows in their order only: real data and series
 }
 
 // The flags of one feature in one window.
