@@ -35,12 +35,16 @@ type Plan struct {
 // changes none. memo may be nil.
 func NewPlan(f *reference.Feature, cfg Config, chunks Chunks, memo *Memo) *Plan {
 	asked := cfg
-	cfg = cfg.borrowed(f.Space.Kind())
+	cfg = cfg.borrowed(f)
 	p := &Plan{f: f, asked: asked, cfg: cfg, gate: gateFor(f.Space.Kind(), cfg), table: refTable{}, nMin: 0, natural: nil, noAuto: ""}
 	in := NewInput(f, cells.NewCounts(f.Space), cfg)
 	p.table = newRefTable(&in)
 	if len(p.table.bins) > 0 || p.table.other > 0 {
-		p.nMin = nMin(f, p.table, p.gate.Name, cfg, memo)
+		if cfg.Convention == ConventionScouter { // by its own threshold chance would alarm at every n
+			p.nMin = nMin(f, p.table, DefaultGate, Default(), memo)
+		} else {
+			p.nMin = nMin(f, p.table, p.gate.Name, cfg, memo)
+		}
 	}
 	if cfg.Threshold == ThresholdAuto {
 		p.natural, p.noAuto = p.newNatural(chunks)
@@ -62,12 +66,15 @@ func (p *Plan) Evaluate(cur *cells.Counts) result.Feature {
 		Statistics: map[string]result.Stat{}, Bins: in.Bins, QValue: nil, NMin: p.nMin, Weight: cfg.Weight, Seen: nil,
 		Thresholds: result.Thresholds{
 			Statistic: p.gate.Name, Warning: cfg.Warning, Drift: cfg.Drift, Auto: p.noAuto,
-			Q: cfg.Q, EffectOnly: !gateHasP(p.gate.Name), RateWarning: cfg.RateWarning, RateDrift: cfg.RateDrift,
+			Q: cfg.Q, EffectOnly: cfg.borrows() || !gateHasP(p.gate.Name), RateWarning: cfg.RateWarning, RateDrift: cfg.RateDrift,
 		},
 		Verdict: result.Insufficient, Reasons: []string{},
 	}
 	if p.natural != nil && in.Problem == "" {
 		p.natural.raise(&in, &out.Thresholds)
+	}
+	if p.nMin > 0 {
+		cfg.byWindow(in, &out.Thresholds)
 	}
 	if in.sweep != nil {
 		out.Reference.Median, out.Current.Median = in.sweep.refMiddle.value(in.Ref), in.sweep.curMiddle.value(in.Cur)
@@ -79,7 +86,7 @@ func (p *Plan) Evaluate(cur *cells.Counts) result.Feature {
 		if s.AppliesTo(kind) && cfg.wants(s) {
 			of := in
 			if s.Name == p.gate.Name && binned(s.Name) {
-				of = in.judged()
+				of = cfg.gateTable(in)
 			}
 			out.Statistics[s.Name] = existing(s.Compute(of))
 		}
