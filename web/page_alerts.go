@@ -6,7 +6,9 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
+	"time"
 
+	"github.com/driftd/driftd/alerting"
 	"github.com/driftd/driftd/history"
 	"github.com/driftd/driftd/result"
 )
@@ -19,17 +21,55 @@ type alertsPage struct {
 	Model, State, Incident string
 	States                 []result.IncidentState
 	Incidents              []incident
+	Silences               []silenceRow // that hold now
 	Next                   string
+}
+
+// silenceRow is one silence as the page shows it.
+type silenceRow struct {
+	ID, Matchers, By, Comment string
+	Start, End                int64 // Unix milliseconds
+}
+
+// silenceRows lists the silences that hold now, those that end last first.
+func (s *Server) silenceRows(now time.Time) []silenceRow {
+	if s.o.Silences == nil {
+		return nil
+	}
+	var out []silenceRow
+	for _, silence := range s.o.Silences.List() {
+		if silence.Active(now) {
+			out = append(out, rowOf(&silence))
+		}
+	}
+	return out
+}
+
+func rowOf(s *alerting.Silence) silenceRow {
+	return silenceRow{
+		ID: s.ID, Matchers: s.MatcherText(), By: s.By, Comment: s.Comment, Start: s.Start.UnixMilli(), End: s.End.UnixMilli(),
+	}
 }
 
 // incident is one incident as its newest transition tells it, with the transitions before.
 type incident struct {
 	result.Transition
 	Timeline   []step
-	URL        string // this incident alone
+	Affected   []affected  // its features, the largest effect first
+	Silence    *silenceRow // that holds it back now; nil: none
+	URL        string      // this incident alone
 	ModelURL   string
 	FeatureURL string // empty where the incident is about no feature
 }
+
+// affected is one feature of an incident, with its page.
+type affected struct {
+	result.IncidentFeature
+	URL string
+}
+
+// More is how many features the incident has beside those that are listed.
+func (in *incident) More() int { return max(0, in.FeaturesTotal-len(in.Affected)) }
 
 // step is one transition of an incident's timeline, with the page of its window.
 type step struct {
@@ -43,7 +83,7 @@ func alertsView() view {
 
 func (s *Server) alertsPage(r *http.Request, p params) (*frame, error) {
 	data := alertsPage{
-		Model: p["model"], State: p["state"], Incident: p["incident"], Incidents: nil, Next: "",
+		Model: p["model"], State: p["state"], Incident: p["incident"], Incidents: nil, Silences: s.silenceRows(time.Now()), Next: "",
 		States: []result.IncidentState{result.Firing, result.Resolved, result.Pending, result.Inactive},
 	}
 	q := history.AlertsQuery{
@@ -100,6 +140,19 @@ func (s *Server) incident(r *http.Request, data []byte, sel selection) (incident
 	in.ModelURL, in.URL = sel.URL(), withQuery("/alerts", url.Values{"incident": {in.Incident}})
 	if in.Feature != "" && in.ResultID != "" { // without a result there is no window to look at
 		in.FeatureURL = sel.FeatureURL(in.Feature, in.Role, in.Window.Start)
+	}
+	for _, f := range in.Features {
+		row := affected{IncidentFeature: f, URL: ""}
+		if in.ResultID != "" {
+			row.URL = sel.FeatureURL(f.Feature, f.Role, in.Window.Start)
+		}
+		in.Affected = append(in.Affected, row)
+	}
+	if s.o.Silences != nil {
+		if silence := alerting.Silenced(s.o.Silences.List(), &in.Transition, time.Now()); silence != nil {
+			row := rowOf(silence)
+			in.Silence = &row
+		}
 	}
 	all, err := s.o.Reader.Alerts(r.Context(), history.AlertsQuery{
 		Page: history.Page{Limit: 100, Cursor: ""}, Model: "", State: "", Incident: in.Incident,
