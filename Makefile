@@ -19,8 +19,8 @@ build: ## build bin/driftd, one static binary
 test: ## run every test, against the real broker and store (under 10 minutes on two cores)
 	scripts/test.sh
 
-race: ## run every test under the race detector, in random order
-	scripts/test.sh -race -shuffle=on
+race: ## run the tests under the race detector, in random order and with fewer random cases
+	scripts/test.sh -race -short -shuffle=on
 
 test-influx2: ## run the tests of InfluxDB against a 2.7 built from source (needs Rust; its first build takes minutes)
 	scripts/influxd2.sh

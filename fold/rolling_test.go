@@ -302,7 +302,11 @@ func TestRollingOverAGap(t *testing.T) {
 func TestRollingSchedules(t *testing.T) {
 	refs, fps := references(t, 400)
 	judged := 0
-	for seed := range uint64(30) {
+	seeds := uint64(30)
+	if testing.Short() {
+		seeds = 6
+	}
+	for seed := range seeds {
 		rng := rand.New(rand.NewPCG(seed, 78))
 		counting := smallCounting()
 		counting.Defaults.ReferenceName = "rolling"

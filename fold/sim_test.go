@@ -41,6 +41,9 @@ func TestSimulation(t *testing.T) {
 		}
 		return
 	}
+	if testing.Short() {
+		*simSchedules = min(*simSchedules, 40)
+	}
 	workers := min(uint64(runtime.GOMAXPROCS(0)), *simSchedules)
 	figures, next := make([]simFigures, workers), atomic.Uint64{}
 	t.Run("schedules", func(t *testing.T) {

@@ -18,4 +18,12 @@ done
 scripts/influxd.sh
 scripts/alertmanager.sh
 
-exec go test -timeout 15m "$@" ./...
+packages=(./...)
+case " $* " in
+*" -race "*)
+  # Half an hour of arithmetic in packages where nothing runs beside anything: internal/archtest lets them start no goroutine.
+  mapfile -t packages < <(go list ./... | grep -vE '/(detectors|internal/stat(/.*)?)$')
+  ;;
+esac
+
+exec go test -timeout 15m "$@" "${packages[@]}"
