@@ -80,7 +80,7 @@ func run(out io.Writer) error {
 	flag.Uint64Var(&o.seed, "seed", 1, "of every simulation")
 	flag.StringVar(&o.out, "out", "build/bench-quiet.json", "where the JSON goes")
 	flag.StringVar(&o.shared, "shared", filepath.Join("..", "shared"), "the folder of the shared data sets")
-	flag.StringVar(&o.only, "only", "", "simulation, kinds or real: run that part alone, and hold nothing against it; windows: list those of elec2 and us-flights that drift")
+	flag.StringVar(&o.only, "only", "", "simulation, kinds, series or real: run that part alone, and hold nothing against it; windows: list those of elec2 and us-flights that drift")
 	flag.IntVar(&o.draws, "windows", 120, "windows of the largest model at each n; the smaller models are parts of it, so there are more of them")
 	flag.Parse()
 	begun := time.Now()
@@ -92,7 +92,7 @@ func run(out io.Writer) error {
 	for _, part := range []struct {
 		name string
 		run  func(*bench, *options, *report, io.Writer) error
-	}{{"simulation", simulation}, {"real", realData}, {"kinds", byKind}, {"windows", windows}} {
+	}{{"simulation", simulation}, {"real", realData}, {"kinds", byKind}, {"series", byCorrelation}, {"windows", windows}} {
 		if (o.only == "" && part.name != "windows") || o.only == part.name {
 			if err := part.run(b, &o, r, out); err != nil {
 				return err
@@ -220,32 +220,32 @@ func byKind(b *bench, o *options, r *report, out io.Writer) error {
 			r.Kinds = append(r.Kinds, kindRow{Kind: b.kinds[k].name, N: n, Windows: null[10].Windows, Alarms: null[10].Alarms, Power: power(t[10])})
 		}
 	}
-	if err := byCorrelation(b, o, r); err != nil {
-		return err
-	}
 	b.printKinds(out, r.Kinds)
 	return nil
 }
+
+// printKinds prints rows of one sort: all of kinds, or all of series.
 
 func (b *bench) printKinds(out io.Writer, rows []kindRow) {
 	fmt.Fprintf(out, "\nModels of ten features of one kind, reference of 10,000: false alarms per 1,000 windows / power at a shift of 0.25 of one feature\n\n")
 	head := make([]string, 0, 2+len(b.rules))
 	head = append(head, "kind", "n")
-	for _, rule := range b.rules {
-		head = append(head, rule.name)
+	of := func(rule *rule) bool { return !rule.real || rows[0].NotExchangeable }
+	for i := range b.rules {
+		if of(&b.rules[i]) {
+			head = append(head, b.rules[i].name)
+		}
 	}
 	fmt.Fprintf(out, "| %s |\n|---|--:|%s\n", strings.Join(head, " | "), strings.Repeat("--:|", len(head)-2))
 	for i := range rows {
 		row := &rows[i]
 		line := []string{row.Kind, strconv.FormatUint(row.N, 10)}
-		for k, rule := range b.rules {
-			if rule.real && !row.NotExchangeable {
-				line = append(line, "–") // its references have no times
-				continue
+		for k := range b.rules {
+			if !of(&b.rules[k]) {
+				continue // references without times
 			}
 			line = append(line, fmt.Sprintf("%s / %.2f", per1000(row.Alarms[k], row.Windows), float64(row.Power.Alarms[k])/float64(row.Power.Windows)))
 		}
 		fmt.Fprintf(out, "| %s |\n", strings.Join(line, " | "))
 	}
-	fmt.Fprintln(out, "\nAutocorrelated windows and their reference are one series: they are not exchangeable, and no false alarm in them is held against a rule.")
 }
