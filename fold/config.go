@@ -12,6 +12,7 @@ import (
 	"github.com/driftd/driftd/alerting"
 	"github.com/driftd/driftd/detectors"
 	"github.com/driftd/driftd/event"
+	"github.com/driftd/driftd/result"
 	"github.com/driftd/driftd/window"
 )
 
@@ -52,6 +53,11 @@ type ModelConfig struct {
 type FeatureConfig struct {
 	Ignore    bool              `json:"ignore,omitempty"`    // neither judged nor reported
 	Detectors *detectors.Config `json:"detectors,omitempty"` // whole, already merged with the model's
+}
+
+// ignores reports whether a feature of a role, or of any where role is empty, is neither judged nor reported.
+func (c ModelConfig) ignores(role result.Role, name string) bool {
+	return role != result.RolePrediction && c.Features[name].Ignore || role != result.RoleFeature && c.Predictions[name].Ignore
 }
 
 // Hash identifies a configuration by its canonical JSON.

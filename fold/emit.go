@@ -160,7 +160,7 @@ func evaluate(ref *reference.Reference, bound *binder, config ModelConfig, size 
 			fc = config.Predictions[f.Name]
 		}
 		if fc.Ignore {
-			continue
+			continue // see ignores
 		}
 		d := config.Detectors
 		if fc.Detectors != nil {
@@ -279,6 +279,9 @@ func summary(model string, w *window.Status, config ModelConfig, base baseline, 
 	}
 	sum.Verdict, sum.DriftShare, sum.Reasons = detectors.Judge(v.features, config.Detectors)
 	sum.Reasons = append(sum.Reasons, incomplete...)
+	if v.version == result.All { // once a window, not once a version
+		sum.Reasons = append(sum.Reasons, alerting.Unknown(config.Rules, v.features, config.ignores)...)
+	}
 	return sum
 }
 
