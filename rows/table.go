@@ -21,6 +21,7 @@ type Table struct {
 	labels  uint64
 	columns []Column
 	source  tableSource
+	times   *spill // of events; nil: a column has the times, or there are none
 	close   func() error
 }
 
@@ -113,7 +114,13 @@ func readTable(ctx context.Context, f *os.File, path string, o TableOptions) (*T
 		return nil, located(path, 0, err)
 	}
 	kept := &spill{budget: o.Memory}
-	t := &Table{path: path, source: kept, close: kept.close}
+	t := &Table{path: path, source: kept}
+	t.close = func() error {
+		if t.times == nil {
+			return kept.close()
+		}
+		return errors.Join(kept.close(), t.times.close())
+	}
 	var line int
 	if how := format(path, text); how == formatNDJSON {
 		line, err = t.readNDJSON(&ndjsonTable{kept: kept}, text, o)
@@ -134,13 +141,16 @@ func readTable(ctx context.Context, f *os.File, path string, o TableOptions) (*T
 	if err == nil {
 		line, err = 0, kept.finish()
 	}
+	if err == nil && t.times != nil {
+		err = t.times.finish()
+	}
 	switch {
 	case err == nil:
 		return t, nil
 	case ctx.Err() != nil:
-		return nil, errors.Join(ctx.Err(), kept.close())
+		return nil, errors.Join(ctx.Err(), t.close())
 	}
-	return nil, errors.Join(located(path, line, err), kept.close())
+	return nil, errors.Join(located(path, line, err), t.close())
 }
 
 // progress reports how much of a file was read, and stops when asked to.
@@ -237,7 +247,9 @@ func (t *Table) readNDJSON(n *ndjsonTable, text *bufio.Reader, o TableOptions) (
 			return s.at, err
 		}
 		if !decided {
-			events, decided = s.isEvent(data), true
+			if events, decided = s.isEvent(data), true; events {
+				t.times = newTimes()
+			}
 			if events && len(o.Map) > 0 {
 				return s.at, errMappedEvent
 			}
@@ -252,6 +264,9 @@ func (t *Table) readNDJSON(n *ndjsonTable, text *bufio.Reader, o TableOptions) (
 				continue
 			}
 			t.rows++
+			if err := keepTime(t.times, e); err != nil {
+				return s.at, err
+			}
 			for i := range e.Prediction {
 				n.put(t, true, e.Prediction[i].Name, e.Prediction[i].Value, nil)
 			}
