@@ -32,6 +32,10 @@ type Options struct {
 	Config     detectors.Config  // where it names no statistics, all are computed
 	Resolution int               // cut points of a numeric feature that the fingerprint is of; 0: reference.DefaultResolution
 
+	// Window is how long the current file's rows were collected for, in milliseconds: `threshold: auto` asks what stretches of the reference as
+	// long as that show without drift. 0: as long as their times span, as windowOf rounds it; without times the thresholds are the configured ones.
+	Window int64
+
 	// Memory bounds, in bytes, what the numbers of the columns take that are compared at once: as many columns as fit, one a processor. A
 	// column that does not fit alone is a *UsageError. 0: DefaultMemory.
 	Memory int64
@@ -67,6 +71,9 @@ func Analyze(ctx context.Context, o Options) (*Report, error) {
 	if err := a.findSegments(ctx); err != nil {
 		return nil, err
 	}
+	if err := a.findChunks(ctx); err != nil {
+		return nil, err
+	}
 	if err := a.compareAll(ctx); err != nil {
 		return nil, err
 	}
@@ -85,6 +92,9 @@ func (o *Options) check() error {
 	}
 	if o.Resolution == 0 {
 		o.Resolution = reference.DefaultResolution
+	}
+	if o.Window < 0 {
+		return &UsageError{fmt.Sprintf("a window of %d ms: it must be longer than nothing", o.Window)}
 	}
 	if !slices.Contains(Conventions(), o.Convention) {
 		return &UsageError{fmt.Sprintf("the convention %q is not known: use one of %s", o.Convention, strings.Join(Conventions(), ", "))}
@@ -195,6 +205,7 @@ type analysis struct {
 	curRows  segmentation
 	refCount []uint64 // rows by segment
 	curCount []uint64
+	chunks   chunking
 	notes    []string
 }
 

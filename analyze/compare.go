@@ -1,6 +1,7 @@
 package analyze
 
 import (
+	"context"
 	"math"
 
 	"github.com/driftd/driftd/cells"
@@ -13,12 +14,16 @@ import (
 
 // numeric compares two samples of numbers: judged over the cells as the daemon does, with the statistics that a merge of both
 // samples knows exactly in the place of those that the cells can only enclose.
-func (w *worker) numeric(f *feature, ref, cur *part, keep bool) (Feature, error) {
+func (w *worker) numeric(ctx context.Context, f *feature, ref, cur *part, keep bool) (Feature, error) {
 	cellsOf, counts, err := w.frozenNumeric(f, ref, cur, keep)
 	if err != nil {
 		return Feature{}, err
 	}
-	out := Feature{Feature: w.evaluate(cellsOf, counts), Shape: nil}
+	judged, err := w.evaluate(ctx, f, cellsOf, counts, keep)
+	if err != nil {
+		return Feature{}, err
+	}
+	out := Feature{Feature: judged, Shape: nil}
 	if f.frozen != nil {
 		out.Shape = cellShape(cellsOf, counts)
 		return out, nil
@@ -74,9 +79,10 @@ func normed(s result.Stat, std float64, ok bool) result.Stat {
 }
 
 // categorical compares two samples of categories.
-func (w *worker) categorical(f *feature, ref, cur *part, keep bool) Feature {
+func (w *worker) categorical(ctx context.Context, f *feature, ref, cur *part, keep bool) (Feature, error) {
 	cellsOf, counts := w.frozenCategorical(f, ref, cur, keep)
-	return Feature{Feature: w.evaluate(cellsOf, counts), Shape: nil}
+	judged, err := w.evaluate(ctx, f, cellsOf, counts, keep)
+	return Feature{Feature: judged, Shape: nil}, err
 }
 
 // median returns the median of sorted values.

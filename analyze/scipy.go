@@ -1,6 +1,7 @@
 package analyze
 
 import (
+	"context"
 	"maps"
 	"slices"
 	"sort"
@@ -27,7 +28,7 @@ func scipyNames(kind cells.Kind) []string {
 }
 
 // numericSciPy compares two samples of numbers by the conventions of SciPy. The verdict is that of the default convention.
-func (w *worker) numericSciPy(f *feature, ref, cur *part, keep bool) (Feature, error) {
+func (w *worker) numericSciPy(ctx context.Context, f *feature, ref, cur *part, keep bool) (Feature, error) {
 	// Before the values are sorted: NumPy's sums depend on their order.
 	t, _, p, hasWelch := twosample.WelchSciPy(ref.numbers, cur.numbers)
 	refMean, refStd := numpyMoments(ref.numbers)
@@ -40,7 +41,11 @@ func (w *worker) numericSciPy(f *feature, ref, cur *part, keep bool) (Feature, e
 	if n := len(ref.numbers); n > 0 && ref.numbers[0] == ref.numbers[n-1] {
 		spread = 0 // whatever rounding makes of it
 	}
-	out := Feature{Feature: w.evaluate(cellsOf, counts), Shape: sampleShape(ref.numbers, cur.numbers)}
+	judged, err := w.evaluate(ctx, f, cellsOf, counts, keep)
+	if err != nil {
+		return Feature{}, err
+	}
+	out := Feature{Feature: judged, Shape: sampleShape(ref.numbers, cur.numbers)}
 	out.Reference.Mean, out.Reference.Std, out.Current.Mean, out.Current.Std = refMean, refStd, curMean, curStd
 	out.Reference.Median, out.Current.Median = median(ref.numbers), median(cur.numbers)
 	edges, refBins, curBins := decileTable(cellsOf, ref.numbers, cur.numbers)
@@ -80,9 +85,13 @@ func numpyMoments(values []float64) (mean, std *float64) {
 }
 
 // categoricalSciPy compares two samples of categories over the union of both.
-func (w *worker) categoricalSciPy(f *feature, ref, cur *part, keep bool) Feature {
+func (w *worker) categoricalSciPy(ctx context.Context, f *feature, ref, cur *part, keep bool) (Feature, error) {
 	cellsOf, counts := w.frozenCategorical(f, ref, cur, keep)
-	out := Feature{Feature: w.evaluate(cellsOf, counts), Shape: nil}
+	judged, err := w.evaluate(ctx, f, cellsOf, counts, keep)
+	if err != nil {
+		return Feature{}, err
+	}
+	out := Feature{Feature: judged, Shape: nil}
 	refNames, curNames := ref.tally.names(), cur.tally.names()
 	all := maps.Clone(refNames)
 	maps.Copy(all, curNames)
@@ -94,7 +103,7 @@ func (w *worker) categoricalSciPy(f *feature, ref, cur *part, keep bool) Feature
 		refBins, curBins = append(refBins, r), append(curBins, c)
 	}
 	w.show(&out, tableStatistics(refBins, curBins), bins)
-	return out
+	return out, nil
 }
 
 // show puts the statistics and bins of the convention in the place of those that judged. Where the verdict is taken from these, the

@@ -24,9 +24,16 @@ type worker struct {
 	memo               *detectors.Memo
 }
 
-// evaluate judges a feature by itself. The length of the window is not known: thresholds are the configured ones.
-func (w *worker) evaluate(f *reference.Feature, cur *cells.Counts) result.Feature {
-	return detectors.NewPlan(f, w.Config, detectors.NoChunks("the length of the window is not known"), w.memo).Evaluate(cur)
+// evaluate judges a feature by itself, in all rows or in a segment, over cells.
+func (w *worker) evaluate(ctx context.Context, f *feature, over *reference.Feature, cur *cells.Counts, whole bool) (result.Feature, error) {
+	chunks := detectors.NoChunks("segments are judged by the configured thresholds")
+	if whole {
+		var err error
+		if chunks, err = w.chunksOf(ctx, f, over); err != nil {
+			return result.Feature{}, err
+		}
+	}
+	return detectors.NewPlan(over, w.Config, chunks, w.memo).Evaluate(cur), nil
 }
 
 // compare fills f.out.
@@ -53,13 +60,13 @@ func (w *worker) compare(ctx context.Context, f *feature) error {
 		}
 		switch {
 		case kind == cells.Categorical && w.Convention == detectors.ConventionSciPy:
-			f.out[s] = w.categoricalSciPy(f, ref, cur, s == 0)
+			f.out[s], err = w.categoricalSciPy(ctx, f, ref, cur, s == 0)
 		case kind == cells.Categorical:
-			f.out[s] = w.categorical(f, ref, cur, s == 0)
+			f.out[s], err = w.categorical(ctx, f, ref, cur, s == 0)
 		case w.Convention == detectors.ConventionSciPy:
-			f.out[s], err = w.numericSciPy(f, ref, cur, s == 0)
+			f.out[s], err = w.numericSciPy(ctx, f, ref, cur, s == 0)
 		default:
-			f.out[s], err = w.numeric(f, ref, cur, s == 0)
+			f.out[s], err = w.numeric(ctx, f, ref, cur, s == 0)
 		}
 		if err != nil {
 			return err

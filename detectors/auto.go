@@ -25,6 +25,14 @@ type Chunks struct {
 // NoChunks says why there are none.
 func NoChunks(reason string) Chunks { return Chunks{Counts: nil, Reason: reason} }
 
+// EnoughChunks reports whether so many chunks say anything about their spread.
+func EnoughChunks(n int) bool { return n >= minChunks }
+
+// FewChunks says that there are only n, which are not enough.
+func FewChunks(n int) Chunks {
+	return NoChunks(fmt.Sprintf("the reference has %d chunks of the window's length, and needs %d", n, minChunks))
+}
+
 // ChunksOf cuts a feature of a reference into chunks as long as a window, which is size milliseconds. They begin where windows that follow each
 // other do; those of overlapping windows have the same length, and stand for them.
 func ChunksOf(ref *reference.Reference, f *reference.Feature, size int64) Chunks {
@@ -35,8 +43,8 @@ func ChunksOf(ref *reference.Reference, f *reference.Feature, size int64) Chunks
 		return NoChunks(fmt.Sprintf("the reference is counted by panes of %d s, which do not divide the window", ref.Pane/1000))
 	}
 	chunks := ref.Chunks(size, 0)
-	if len(chunks) < minChunks {
-		return NoChunks(fmt.Sprintf("the reference has %d chunks of the window's length, and needs %d", len(chunks), minChunks))
+	if !EnoughChunks(len(chunks)) {
+		return FewChunks(len(chunks))
 	}
 	out := Chunks{Counts: make([]*cells.Counts, 0, len(chunks)), Reason: ""}
 	for _, c := range chunks {

@@ -52,13 +52,15 @@ type judged struct {
 	Feature    string                 `json:"feature"`
 	Kind       string                 `json:"kind"`
 	Statistics map[string]result.Stat `json:"statistics"`
+	Thresholds result.Thresholds      `json:"thresholds"`
 	Verdict    result.Verdict         `json:"verdict"`
 	Reasons    []string               `json:"reasons"`
 	Bins       []result.Bin           `json:"bins"`
 }
 
-// `analyze` on two files and `run` on the same rows through the broker give the same verdicts, reasons and statistics: January is the
-// reference, the windows are days of February. Where the daemon's number has bounds, they hold the one of the raw values.
+// `analyze` on two files and `run` on the same rows through the broker give the same thresholds, verdicts, reasons and statistics: January is
+// the reference, the windows are days of February, and the thresholds learn from the days of January. Where the daemon's number has bounds,
+// they hold the one of the raw values; a saved reference has the same bounds.
 func TestAnalyzeAndRunAgree(t *testing.T) {
 	d := startDaemon(t, `
 models:
@@ -69,7 +71,9 @@ models:
     detectors: {statistics: [all]}
 `)
 	january := flightEvents(t, "january.ndjson", "2001-01-01", "2001-02-01")
-	d.must("reference create", "--from", january, "--name", "january", "--model", "flights", "--pane", "0s")
+	saved := filepath.Join(t.TempDir(), "january.ref")
+	d.must("reference create", "--from", january, "--name", "january", "--model", "flights", "--out", saved)
+	d.must("reference create", "--from", january, "--name", "january", "--model", "flights")
 	d.must("replay", flightEvents(t, "february.ndjson", "2001-02-01", "2001-03-01"))
 	_, js := d.connect()
 	d.settled(js)
@@ -78,28 +82,13 @@ models:
 	if len(windows) != 28 {
 		t.Fatalf("%d windows, want the 28 days of February", len(windows))
 	}
-	compared, bounded := 0, 0
+	compared, bounded, raised := 0, 0, 0
 	for _, day := range []int{1, 11, 28} {
 		start := time.Date(2001, 2, day, 0, 0, 0, 0, time.UTC)
+		at := start.Format(time.DateOnly)
 		i := slices.IndexFunc(windows, func(s result.Summary) bool { return s.Window.Start == start.UnixMilli() })
 		var w history.Window
 		d.get("/api/v1/models/flights/windows/"+windows[i].ResultID, &w)
-		current := flightEvents(t, "day.ndjson", start.Format(time.DateOnly), start.AddDate(0, 0, 1).Format(time.DateOnly))
-		var report struct {
-			Verdict    result.Verdict `json:"verdict"`
-			DriftShare *float64       `json:"drift_share"`
-			Features   []judged       `json:"features"`
-		}
-		out, err := exec.CommandContext(t.Context(), binary(t), "analyze", "--reference", january, "--current", current, "--format", "json").Output()
-		if err != nil {
-			t.Fatal(err)
-		}
-		if err := json.Unmarshal(out, &report); err != nil {
-			t.Fatal(err)
-		}
-		if windows[i].Verdict != report.Verdict || !cmp.Equal(windows[i].DriftShare, report.DriftShare) {
-			t.Errorf("%s: run says %s, analyze %s", start.Format(time.DateOnly), windows[i].Verdict, report.Verdict)
-		}
 		got := map[string]judged{}
 		for _, data := range w.Features {
 			var f judged
@@ -107,17 +96,48 @@ models:
 				t.Fatal(err)
 			}
 			got[f.Feature] = f
+			if strings.Contains(f.Thresholds.Auto, "31 chunks of the reference reach") && f.Thresholds.Warning > 0.1 {
+				raised++
+			}
 		}
-		for _, want := range report.Features {
-			if n, b := agree(t, start.Format(time.DateOnly), got[want.Feature], want); n > 0 {
+		current := flightEvents(t, "day.ndjson", at, start.AddDate(0, 0, 1).Format(time.DateOnly))
+		// A day's rows span about a day, so that the window need not be said.
+		for _, args := range [][]string{{january}, {january, "--window", "1d"}, {saved}, {saved, "--window", "1d"}} {
+			report := analyzed(t, current, args)
+			at := at + " " + filepath.Base(args[0])
+			if windows[i].Verdict != report.Verdict || !cmp.Equal(windows[i].DriftShare, report.DriftShare) {
+				t.Errorf("%s: run says %s, analyze %s", at, windows[i].Verdict, report.Verdict)
+			}
+			for _, want := range report.Features {
+				n, b := agree(t, at, got[want.Feature], want)
 				compared, bounded = compared+n, bounded+b
 			}
 		}
 	}
-	t.Logf("compared %d statistics, %d of them by their bounds", compared, bounded)
-	if compared < 100 {
-		t.Errorf("only %d statistics were compared", compared)
+	t.Logf("compared %d statistics, %d of them by their bounds; auto raised %d thresholds", compared, bounded, raised)
+	if compared < 400 || raised == 0 {
+		t.Errorf("only %d statistics were compared, and %d thresholds raised", compared, raised)
 	}
+}
+
+// analysis is what `driftd analyze --format json` says.
+type analysis struct {
+	Verdict    result.Verdict `json:"verdict"`
+	DriftShare *float64       `json:"drift_share"`
+	Features   []judged       `json:"features"`
+}
+
+func analyzed(t *testing.T, current string, reference []string) (report analysis) {
+	t.Helper()
+	args := append([]string{"analyze", "--format", "json", "--current", current, "--reference"}, reference...)
+	out, err := exec.CommandContext(t.Context(), binary(t), args...).Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := json.Unmarshal(out, &report); err != nil {
+		t.Fatal(err)
+	}
+	return report
 }
 
 // agree compares one feature and returns how many statistics it compared, and how many of them by their bounds.
@@ -126,6 +146,9 @@ func agree(t *testing.T, day string, run, analyze judged) (compared, bounded int
 	at := day + " " + analyze.Feature
 	if run.Verdict != analyze.Verdict || run.Kind != analyze.Kind {
 		t.Errorf("%s: run says %s %v, analyze %s %v", at, run.Verdict, run.Reasons, analyze.Verdict, analyze.Reasons)
+	}
+	if diff := cmp.Diff(analyze.Thresholds, run.Thresholds); diff != "" {
+		t.Errorf("%s: thresholds differ (-analyze +run):\n%s", at, diff)
 	}
 	if diff := cmp.Diff(analyze.Reasons, run.Reasons); diff != "" {
 		t.Errorf("%s: reasons differ (-analyze +run):\n%s", at, diff)
