@@ -232,8 +232,16 @@ inhibit_rules:
 func TestOutage(t *testing.T) {
 	receiver := amtest.NewReceiver(t)
 	am := amtest.New(t, receiver, "")
+	var taken counter
+	n, err := notify.NewAlertmanager(notify.AlertmanagerOptions{
+		URL: am.URL, Client: &http.Client{Transport: &taken}, External: nil, Page: func() string { return "" }, //nolint:exhaustruct // the defaults are meant
+		Now: time.Now, Repeat: time.Second,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
 	s, records := newStream(), buckets(t)
-	c, stop := courier(t, "am-0", alertmanager(t, am.URL), s, records, nil)
+	c, stop := courier(t, "am-0", n, s, records, nil)
 	for i := range 50 {
 		name := fmt.Sprintf("rule-%02d", i)
 		s.say(t, name, result.Firing, 2)
@@ -243,16 +251,35 @@ func TestOutage(t *testing.T) {
 	}
 	testenv.Eventually(t, patience, "it is away", func() bool { return c.Stats().Down && c.Stats().Pending == 50 })
 	stop() // and driftd restarts in the middle
-	c, _ = courier(t, "am-0", alertmanager(t, am.URL), s, records, nil)
+	c, _ = courier(t, "am-0", n, s, records, nil)
 	testenv.Eventually(t, patience, "it is still away", func() bool { return c.Stats().Down })
 	am.Start()
 	testenv.Eventually(t, patience, "everything is told", func() bool { return !c.Stats().Down && c.Stats().Pending == 0 })
 	testenv.Eventually(t, patience, "three are told", func() bool { return len(receiver.Told()) >= 3 })
+	// Everything is repeated again and again, also what is over: nobody hears of it.
+	after := taken.Load()
+	testenv.Eventually(t, patience, "it is repeated five times", func() bool { return taken.Load() >= after+5 })
+	s.say(t, "rule-00", result.Resolved, 9)
+	testenv.Eventually(t, patience, "the end is told", func() bool { return slices.Contains(receiver.Told(), "resolved rule-00 m") })
 	told := receiver.Told()
 	slices.Sort(told)
-	if diff := cmp.Diff([]string{"firing rule-00 m", "firing rule-01 m", "firing rule-02 m"}, told); diff != "" {
+	if diff := cmp.Diff([]string{"firing rule-00 m", "firing rule-01 m", "firing rule-02 m", "resolved rule-00 m"}, told); diff != "" {
 		t.Errorf("told (-want +got):\n%s", diff)
 	}
+	if told := c.Stats().Told; told != 51 {
+		t.Errorf("%d changes were told, want each of 50 once, and one end", told)
+	}
+}
+
+// counter counts the requests that a receiver took.
+type counter struct{ atomic.Int64 }
+
+func (c *counter) RoundTrip(r *http.Request) (*http.Response, error) {
+	res, err := http.DefaultTransport.RoundTrip(r)
+	if err == nil && res.StatusCode == http.StatusOK {
+		c.Add(1)
+	}
+	return res, err
 }
 
 // Each receiver is told on its own: one that hangs, and one that answers 500, delay nobody.
