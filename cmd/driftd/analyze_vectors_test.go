@@ -53,7 +53,10 @@ func TestAnalyzeGoldenVectors(t *testing.T) {
 			t.Run(kind+" "+format, func(t *testing.T) {
 				vectors := readVectors(t, "drift_"+kind+".jsonl")
 				passed, keys := 0, 0
-				for _, v := range vectors {
+				for i, v := range vectors {
+					if testing.Short() && i%8 != 0 { // the race detector needs the paths, not the numbers
+						continue
+					}
 					ok := t.Run(v.Name, func(t *testing.T) { keys += checkVector(t, v, kind, format) })
 					if ok {
 						passed++
