@@ -112,6 +112,7 @@ func run(out io.Writer) error {
 	}
 	var r report
 	for _, t := range tools() {
+		fmt.Fprintf(os.Stderr, "bench/conventions: %s\n", t.name) // the first time each is installed, some for minutes
 		done, compared, err := o.verify(&t, sets, dir)
 		if err != nil {
 			return err
