@@ -328,6 +328,7 @@ func (a *analysis) workers() int {
 func (a *analysis) compareAll(ctx context.Context) error {
 	group, inner := errgroup.WithContext(ctx)
 	next, done := atomic.Int64{}, atomic.Int64{}
+	a.progress("comparing", 0)
 	for range min(a.workers(), max(len(a.features), 1)) {
 		group.Go(func() error {
 			w := &worker{analysis: a, memo: detectors.NewMemo()}

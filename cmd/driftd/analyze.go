@@ -6,11 +6,9 @@ import (
 	"errors"
 	"flag"
 	"fmt"
-	"io"
 	"os"
 	"runtime/debug"
 	"strings"
-	"sync"
 	"time"
 
 	"golang.org/x/term"
@@ -139,7 +137,7 @@ func (a *analysis) run(ctx context.Context, con *console, args []string) error {
 	if con.getenv("GOGC") == "" {
 		debug.SetGCPercent(gcPercent)
 	}
-	bar := newProgressBar(con.stderr)
+	bar := newProgressBar(con.stderr, terminalWidth(con.stderr), time.Now)
 	a.options.Progress = bar.update
 	report, err := analyze.Analyze(ctx, a.options)
 	bar.clear()
@@ -217,60 +215,4 @@ func (a *analysis) check(args []string) error {
 func colored(con *console) bool {
 	f, ok := con.stdout.(*os.File)
 	return ok && term.IsTerminal(int(f.Fd())) && con.getenv("NO_COLOR") == "" && con.getenv("TERM") != "dumb"
-}
-
-// progressBar shows what is being done on a terminal, and nothing elsewhere.
-type progressBar struct {
-	mu    sync.Mutex
-	out   io.Writer
-	begun time.Time
-	shown time.Time
-	share map[string]float64
-	order []string
-}
-
-func newProgressBar(w io.Writer) *progressBar {
-	b := &progressBar{out: nil, begun: time.Now(), shown: time.Time{}, share: map[string]float64{}, order: nil}
-	if f, ok := w.(*os.File); ok && term.IsTerminal(int(f.Fd())) {
-		b.out = w
-	}
-	return b
-}
-
-// update is told by several goroutines.
-func (b *progressBar) update(what string, share float64) {
-	if b.out == nil {
-		return
-	}
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	if _, ok := b.share[what]; !ok {
-		b.order = append(b.order, what)
-	}
-	b.share[what] = max(b.share[what], share)
-	now := time.Now()
-	if now.Sub(b.begun) < 300*time.Millisecond || now.Sub(b.shown) < 100*time.Millisecond {
-		return // a short run needs no bar
-	}
-	b.shown = now
-	var line strings.Builder
-	for _, what := range b.order {
-		if s := b.share[what]; s < 1 || what == b.order[len(b.order)-1] {
-			done := int(20 * s)
-			fmt.Fprintf(&line, "%s %s%s %3.0f %%  ", what, strings.Repeat("█", done), strings.Repeat("░", 20-done), 100*s)
-		}
-	}
-	fmt.Fprintf(b.out, "\r\x1b[K%s", line.String())
-}
-
-func (b *progressBar) clear() {
-	if b.out == nil {
-		return
-	}
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	if !b.shown.IsZero() {
-		fmt.Fprint(b.out, "\r\x1b[K")
-	}
-	b.out = nil
 }
