@@ -253,8 +253,8 @@ func (r *Rule) validateKind() (string, error) {
 			return "slo", err
 		}
 	case KindQuality:
-		if r.Metric == "" {
-			return "metric", errors.New("is missing: the metric of quality to look at")
+		if !slices.Contains(Metrics(), r.Metric) {
+			return "metric", fmt.Errorf("must be one of %s, got %q", strings.Join(Metrics(), ", "), r.Metric)
 		}
 	case KindCondition:
 		_, err := Compile(r.When)
@@ -313,6 +313,14 @@ func KindNames() []string {
 		out = append(out, string(k))
 	}
 	return out
+}
+
+// Metrics are the metrics of a model's quality, of classification and of regression, by their names in results.
+func Metrics() []string {
+	return []string{
+		"accuracy", "balanced_accuracy", "precision", "recall", "f1", "mcc", "roc_auc", "average_precision", "log_loss", "brier", "ece",
+		"mae", "rmse", "mape", "r2", "bias",
+	}
 }
 
 // Quantiles are the quantiles of the latency that results have.

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -20,10 +21,23 @@ func Labels(t *result.Transition) map[string]string {
 	out["alertname"], out["kind"], out["severity"] = t.Rule, t.Kind, t.Severity
 	out["model"], out["version"], out["segment"] = t.Key.Model, t.Key.Version, t.Key.Segment
 	if t.Window.Size > 0 {
-		out["window"] = time.Duration(t.Window.Size * int64(time.Millisecond)).String()
+		out["window"] = windowName(t.Window.Size)
 	}
 	maps.DeleteFunc(out, func(_, v string) bool { return v == "" })
 	return out
+}
+
+// windowName writes the size of a window as the configuration does, where it is whole: 1d, 90m, 45s.
+func windowName(ms int64) string {
+	for _, u := range []struct {
+		ms   int64
+		name string
+	}{{day, "d"}, {hour, "h"}, {minute, "m"}, {1000, "s"}} {
+		if ms%u.ms == 0 {
+			return strconv.FormatInt(ms/u.ms, 10) + u.name
+		}
+	}
+	return strconv.FormatInt(ms, 10) + "ms"
 }
 
 // Match reports whether labels have all the wanted values.

@@ -74,7 +74,7 @@ func demoIncidentArrived(t *testing.T, instance int, r *amtest.Receiver, in demo
 			}
 			statuses = append(statuses, a.Status)
 			t.Logf("Alertmanager %d: %s %v\n  %v\n  %s", instance, a.Status, a.Labels, a.Annotations, a.GeneratorURL)
-			for label, want := range map[string]string{"model": demo.ModelName, "window": "24h0m0s", "segment": "*"} {
+			for label, want := range map[string]string{"model": demo.ModelName, "window": "1d", "segment": "*"} {
 				if a.Labels[label] != want {
 					t.Errorf("%s: label %s is %q, want %q", in.Rule, label, a.Labels[label], want)
 				}

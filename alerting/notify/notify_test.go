@@ -168,7 +168,7 @@ func TestAlertmanager(t *testing.T) {
 	}
 	a := first.Alerts[0]
 	wantLabels := map[string]string{
-		"alertname": "feature-drift", "cluster": "test", "kind": "feature_drift", "model": "m", "segment": "*", "severity": "warning", "version": "*", "window": "1h0m0s",
+		"alertname": "feature-drift", "cluster": "test", "kind": "feature_drift", "model": "m", "segment": "*", "severity": "warning", "version": "*", "window": "1h",
 	}
 	if diff := cmp.Diff(wantLabels, a.Labels); diff != "" {
 		t.Errorf("labels (-want +got):\n%s", diff)
