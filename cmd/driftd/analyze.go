@@ -58,7 +58,7 @@ default rule makes of them and what is known to be wrong with it; --fail-on-drif
 			fs.Func("kind", "`COLUMN=KIND`: numeric, categorical or ignore; may be given again", a.addKind)
 			fs.Func("map", "`ROLE=COLUMN`: the column that has a role; may be given again", a.addRole)
 			fs.StringVar(&a.options.SegmentBy, "segment-by", "", "`COLUMN`: compare the rows of each of its values, too")
-			fs.Func("window", "`LENGTH` of the window that the current rows are: thresholds learn from such stretches of the reference (default: what their times span)", a.setWindow)
+			fs.Func("window", "`LENGTH` of the window that the current rows are, for thresholds that learn (default: what their times span)", a.setWindow)
 			fs.Func("memory", "`SIZE`: what the numbers of the columns compared at once may take (default 4GiB)", a.setMemory)
 			fs.StringVar(&a.options.Convention, "convention", detectors.ConventionDefault, "`NAME`: default, scipy, evidently, nannyml, azure, scouter, tfdv or popmon")
 			return a.run
