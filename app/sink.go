@@ -163,6 +163,7 @@ func (s *sink) consume(ctx context.Context) error {
 			select {
 			case batches <- msgs:
 			case <-ctx.Done():
+				giveBack(msgs, s.log) // what expires meanwhile is counted only of what was given back
 				read <- ctx.Err()
 				return
 			}
