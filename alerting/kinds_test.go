@@ -272,7 +272,7 @@ func TestRuleMistakes(t *testing.T) {
 		"the milliseconds":       func(r *alerting.Rule) { *r = alerting.Template("b", alerting.KindLatencyBound) },
 		"driftd sets itself":     func(r *alerting.Rule) { r.Labels = map[string]string{"model": "x"} },
 		"must have names":        func(r *alerting.Rule) { r.Labels = map[string]string{"a b": "x"} },
-		"metric must be":         func(r *alerting.Rule) { r.Kind, r.Metric = alerting.KindQuality, "acuracy" },
+		"metric must be":         func(r *alerting.Rule) { r.Kind, r.Metric = alerting.KindQuality, "speed" },
 		"when is for":            func(r *alerting.Rule) { r.When = "true" },
 		"keep_firing_for":        func(r *alerting.Rule) { r.KeepFiring = -1 },
 		"a share":                func(r *alerting.Rule) { r.Kind, r.Threshold = alerting.KindErrorRate, 5 },
