@@ -23,6 +23,7 @@ import (
 const pressureConfig = `
 commit: {interval: 20ms, max_bytes: 1MiB}
 nats:
+  embedded: {listen: "127.0.0.1:0"} # tests that run beside each other
   state: {max_bytes: 2MiB}
   outbox: {max_bytes: 1MiB}
 models:
