@@ -68,7 +68,7 @@ models:
 func TestClusterWithoutItsLeader(t *testing.T) {
 	t.Parallel()
 	const n = 300
-	quiet := startDaemon(t, clusterModels)
+	quiet := startDaemon(t, "nats: {embedded: {listen: \"127.0.0.1:0\"}}\n"+clusterModels)
 	_, js := quiet.connect()
 	surely(t, js, 0, n)
 	quiet.settled(js)

@@ -146,7 +146,7 @@ func TestStreamMadeAgain(t *testing.T) {
 // gone, it stops and says so.
 func TestRolledBackInput(t *testing.T) {
 	t.Parallel()
-	d := newDaemon(t, "commit: {interval: 20ms}\n")
+	d := newDaemon(t, "nats: {embedded: {listen: \"127.0.0.1:0\"}}\ncommit: {interval: 20ms}\n")
 	d.start()
 	_, js := d.connect()
 	quarters(t, js, 0, 10)
