@@ -64,7 +64,7 @@ func TestStopCommits(t *testing.T) {
 	}
 	d.stop()
 	again := d.start()
-	eventually(t, "the partition is worked on", func() bool { return d.metric("driftd_pipeline_position") > 0 }) // it may be ready a moment before
+	eventually(t, "the partition is worked on", func() bool { return d.metrics()[`driftd_pipeline_position{partition="0"}`] > 0 }) // it may be ready a moment before
 	if got := d.metric("driftd_pipeline_position"); got != float64(last) {
 		t.Errorf("position %v after an orderly stop, want %d", got, last)
 	}
