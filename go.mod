@@ -2,6 +2,8 @@ module github.com/driftd/driftd
 
 go 1.26.0
 
+ignore ./bin // environments of other tools, which hold Go files while they are installed
+
 require (
 	github.com/DataDog/sketches-go v1.4.8
 	github.com/chromedp/cdproto v0.0.0-20260321001828-e3e3800016bc

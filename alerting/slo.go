@@ -37,9 +37,6 @@ func PageBurns() []Burn {
 	return []Burn{{Long: hour, Short: 5 * minute, Factor: 14.4}, {Long: 6 * hour, Short: 30 * minute, Factor: 6}}
 }
 
-// TicketBurns are the workbook's pair for the next working day: 10 % of the budget in three days.
-func TicketBurns() []Burn { return []Burn{{Long: 3 * day, Short: 6 * hour, Factor: 1}} }
-
 func (s *SLO) validate(latency bool) error {
 	switch {
 	case !(s.Objective > 0 && s.Objective < 1):

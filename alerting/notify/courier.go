@@ -321,11 +321,7 @@ func (c *Courier) away(ctx context.Context, err error, now time.Time) {
 		c.o.Logger.WarnContext(ctx, "a receiver of alerts does not answer; what there is to tell waits",
 			slog.String("notifier", c.o.Name), slog.Any("err", err))
 	}
-	wait := c.wait
-	if retry, ok := errors.AsType[*RetryAfterError](err); ok {
-		wait = max(wait, retry.After)
-	}
-	c.retryAt = now.Add(wait + time.Duration(rand.Int64N(int64(wait)/5+1))) //nolint:gosec // jitter is no secret
+	c.retryAt = now.Add(c.wait + time.Duration(rand.Int64N(int64(c.wait)/5+1))) //nolint:gosec // jitter is no secret
 	c.wait = min(2*c.wait, c.o.MaxWait)
 }
 
@@ -360,14 +356,3 @@ func (c *Courier) forget(ctx context.Context, now time.Time) error {
 	}
 	return nil
 }
-
-// RetryAfterError is a receiver's wish to be left alone for a while.
-type RetryAfterError struct {
-	After time.Duration
-	Err   error
-}
-
-func (e *RetryAfterError) Error() string { return fmt.Sprintf("%v (asks to wait %v)", e.Err, e.After) }
-
-// Unwrap returns the cause.
-func (e *RetryAfterError) Unwrap() error { return e.Err }
