@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"log/slog"
 	"sync"
+	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
 
@@ -138,8 +139,11 @@ func (in *input) Now(ctx context.Context) (int64, uint64, error) {
 // source is an open consumer as the pipeline sees it.
 type source struct{ c *ingest.Consumer }
 
-func (s source) Next(ctx context.Context) (fold.Message, uint64, error) {
-	m, err := s.c.Next(ctx)
+func (s source) Next(ctx context.Context, until time.Time) (fold.Message, uint64, error) {
+	m, err := s.c.NextUntil(ctx, until)
+	if errors.Is(err, ingest.ErrNoMessage) {
+		return fold.Message{}, 0, pipeline.ErrNoMessage
+	}
 	if err != nil {
 		if gap, ok := errors.AsType[*ingest.GapError](err); ok {
 			return fold.Message{}, 0, &pipeline.LossError{From: gap.From, To: gap.To, Err: err}

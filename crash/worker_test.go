@@ -184,8 +184,11 @@ func (s *stream) Control(context.Context, []byte) error { return pipeline.ErrRea
 
 type source struct{ c *ingest.Consumer }
 
-func (s source) Next(ctx context.Context) (fold.Message, uint64, error) {
-	m, err := s.c.Next(ctx)
+func (s source) Next(ctx context.Context, until time.Time) (fold.Message, uint64, error) {
+	m, err := s.c.NextUntil(ctx, until)
+	if errors.Is(err, ingest.ErrNoMessage) {
+		err = pipeline.ErrNoMessage
+	}
 	return fold.Message{Seq: m.Seq, Subject: m.Subject, Time: m.Time, Data: m.Data}, m.Pending, err
 }
 

@@ -302,35 +302,56 @@ func (d *daemon) connect() (*nats.Conn, jetstream.JetStream) {
 // settled waits until everything in the input stream is folded, committed, forwarded and stored.
 func (d *daemon) settled(js jetstream.JetStream) {
 	d.tb.Helper()
+	missing := ""
+	defer func() {
+		if d.tb.Failed() {
+			d.tb.Logf("what was waited for last: %s", missing)
+		}
+	}()
 	testenv.Eventually(d.tb, patience, "everything is folded, committed and stored", func() bool {
-		in, err := js.Stream(d.tb.Context(), d.input)
-		if err != nil || uint64(d.metrics()[`driftd_pipeline_position{partition="0"}`]) != in.CachedInfo().State.LastSeq {
-			return false
-		}
-		state, err := js.Stream(d.tb.Context(), journal.StateStream(0))
-		if err != nil {
-			return false
-		}
-		info, err := state.Info(d.tb.Context(), jetstream.WithSubjectFilter("driftd.state.0.out.>"))
-		if err != nil || len(info.State.Subjects) > 0 {
-			return false
-		}
-		outbox, err := js.Stream(d.tb.Context(), journal.OutboxStream)
-		if err != nil {
-			return false
-		}
-		readers := 0
-		for c := range outbox.ListConsumers(d.tb.Context()).Info() {
-			if !strings.HasPrefix(c.Name, d.sink) {
-				continue
-			}
-			readers++ // its NumPending lags behind the stream
-			if c.NumAckPending > 0 || c.AckFloor.Stream != outbox.CachedInfo().State.LastSeq {
-				return false
-			}
-		}
-		return readers > 0
+		missing = d.unsettled(js)
+		return missing == ""
 	})
+}
+
+// unsettled says what is not done yet, or nothing.
+func (d *daemon) unsettled(js jetstream.JetStream) string {
+	d.tb.Helper()
+	in, err := js.Stream(d.tb.Context(), d.input)
+	if err != nil {
+		return err.Error()
+	}
+	position, last := uint64(d.metrics()[`driftd_pipeline_position{partition="0"}`]), in.CachedInfo().State.LastSeq
+	if position != last {
+		return fmt.Sprintf("the position is %d, the stream ends at %d", position, last)
+	}
+	state, err := js.Stream(d.tb.Context(), journal.StateStream(0))
+	if err != nil {
+		return err.Error()
+	}
+	info, err := state.Info(d.tb.Context(), jetstream.WithSubjectFilter("driftd.state.0.out.>"))
+	if err != nil {
+		return err.Error()
+	}
+	if n := len(info.State.Subjects); n > 0 {
+		return fmt.Sprintf("%d committed documents are not in the outbox", n)
+	}
+	outbox, err := js.Stream(d.tb.Context(), journal.OutboxStream)
+	if err != nil {
+		return err.Error()
+	}
+	missing := "no sink reads the outbox"
+	for c := range outbox.ListConsumers(d.tb.Context()).Info() {
+		if !strings.HasPrefix(c.Name, d.sink) {
+			continue
+		}
+		// Its NumPending lags behind the stream.
+		if end := outbox.CachedInfo().State.LastSeq; c.NumAckPending > 0 || c.AckFloor.Stream != end {
+			return fmt.Sprintf("%s has stored up to %d, with %d not acknowledged; the outbox ends at %d", c.Name, c.AckFloor.Stream, c.NumAckPending, end)
+		}
+		missing = ""
+	}
+	return missing
 }
 
 // cli runs the command line in the daemon's surroundings, where it finds the broker by the daemon's record or configuration.

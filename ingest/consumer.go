@@ -8,6 +8,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 )
 
@@ -53,8 +54,10 @@ type Consumer struct {
 	last   Message  // the last one handed out, if it was not lost
 
 	feed   *feed
-	name   string // of the present consumer on the server
-	fails  int    // openings in a row that brought no message
+	name   string    // of the present consumer on the server
+	fails  int       // openings in a row that brought no message
+	again  time.Time // when to open next; zero: at once
+	doubt  uint64    // the sequence that the stream seemed to have, and the consumer did not deliver, at the last silence
 	closed bool
 
 	recreated atomic.Uint64
@@ -92,29 +95,34 @@ func (c *Consumer) Created() time.Time { return c.id.Created }
 
 // Next returns the next message, and waits for it as long as ctx lives. *GapError: messages are lost, the next call
 // continues behind them. *IdentityError: this is another stream, or it was rolled back; no call will succeed.
-func (c *Consumer) Next(ctx context.Context) (Message, error) {
+func (c *Consumer) Next(ctx context.Context) (Message, error) { return c.NextUntil(ctx, time.Time{}) }
+
+// NextUntil is Next that waits no longer than until and then returns ErrNoMessage; the zero time is never. Only waiting ends
+// there: what must be asked of the broker, such as opening again, takes the time it takes, else a caller that never has long
+// would never read again.
+func (c *Consumer) NextUntil(ctx context.Context, until time.Time) (Message, error) {
 	for {
 		if c.closed {
 			return Message{}, fmt.Errorf("reading stream %s: %w", c.stream, ErrClosed)
 		}
 		if c.feed == nil {
-			if err := c.open(ctx); err != nil {
+			if err := c.open(ctx, until); err != nil {
 				return Message{}, err
 			}
 		}
-		m, err := c.feed.next(ctx)
+		m, err := c.feed.next(ctx, until)
 		switch {
 		case err == nil && m.Seq == c.id.Seq+1:
-			c.id.Seq, c.last, c.fails = m.Seq, m, 0
+			c.id.Seq, c.last, c.fails, c.again = m.Seq, m, 0, time.Time{}
 			return m, nil
 		case err == nil:
 			if err := c.discontinuous(ctx, m.Seq); err != nil {
 				return Message{}, err
 			}
 		case errors.Is(err, errSilent):
-			if err := c.checkSilence(ctx); err != nil {
-				return Message{}, err
-			}
+			c.checkSilence(ctx)
+		case errors.Is(err, ErrNoMessage):
+			return Message{}, err
 		case ctx.Err() != nil:
 			return Message{}, ctx.Err()
 		default:
@@ -157,20 +165,22 @@ func (c *Consumer) gapAt(ctx context.Context, want uint64) error {
 }
 
 // checkSilence looks whether there is something that the consumer does not deliver.
-func (c *Consumer) checkSilence(ctx context.Context) error {
+func (c *Consumer) checkSilence(ctx context.Context) {
 	actx, cancel := context.WithTimeout(ctx, apiTimeout)
 	defer cancel()
 	s, err := c.js.Stream(actx, c.stream)
 	if err != nil {
-		return nil // heartbeats and reconnects deal with a broker that is away
+		return // heartbeats and reconnects deal with a broker that is away
 	}
-	if info := s.CachedInfo(); info.State.LastSeq != c.id.Seq || !info.Created.Equal(c.id.Created) {
-		if !c.feed.empty() {
-			return nil // it came just now
-		}
-		c.restart(ctx, "the consumer is silent although the stream goes on", nil)
+	info := s.CachedInfo()
+	if info.State.LastSeq == c.id.Seq && info.Created.Equal(c.id.Created) || !c.feed.empty() {
+		return // there is nothing more, or it came just now
 	}
-	return nil
+	if next := c.id.Seq + 1; c.doubt != next {
+		c.doubt = next // it may be on its way: the next silence tells
+		return
+	}
+	c.restart(ctx, "the consumer is silent although the stream goes on", nil)
 }
 
 func (c *Consumer) restart(ctx context.Context, why string, err error) {
@@ -192,15 +202,15 @@ func (c *Consumer) stop(ctx context.Context) {
 	}
 }
 
-// open checks the stream and creates a consumer behind the last good message. It retries while the broker is away.
-func (c *Consumer) open(ctx context.Context) error {
+// open checks the stream and creates a consumer behind the last good message. It retries while the broker is away, with doubling
+// delays of 20 ms to 2 s, and returns ErrNoMessage where the next try is due later than until.
+func (c *Consumer) open(ctx context.Context, until time.Time) error {
 	for {
-		if c.fails > 0 {
-			if err := pause(ctx, c.fails); err != nil {
-				return err
-			}
+		if err := sleepUntil(ctx, c.again, until); err != nil {
+			return err
 		}
 		c.fails++ // until a message arrives
+		c.again = time.Now().Add(min(10*time.Millisecond<<min(c.fails, 10), 2*time.Second))
 		actx, cancel := context.WithTimeout(ctx, apiTimeout)
 		err := c.tryOpen(actx)
 		cancel()
@@ -222,6 +232,9 @@ func (c *Consumer) open(ctx context.Context) error {
 }
 
 func (c *Consumer) tryOpen(ctx context.Context) error {
+	if !c.js.Conn().IsConnected() {
+		return nats.ErrConnectionReconnecting // asking would wait for nothing
+	}
 	s, err := c.js.Stream(ctx, c.stream)
 	if errors.Is(err, jetstream.ErrStreamNotFound) {
 		return &IdentityError{
@@ -262,14 +275,21 @@ func (c *Consumer) Close() {
 	c.stop(context.Background())
 }
 
-// pause waits with doubling delays of 20 ms to 2 s.
-func pause(ctx context.Context, attempt int) error {
-	t := time.NewTimer(min(10*time.Millisecond<<min(attempt, 10), 2*time.Second))
+// sleepUntil waits for a time, but not beyond until, which is ErrNoMessage.
+func sleepUntil(ctx context.Context, at, until time.Time) error {
+	late := !until.IsZero() && at.After(until)
+	if late {
+		at = until
+	}
+	t := time.NewTimer(time.Until(at))
 	defer t.Stop()
 	select {
 	case <-ctx.Done():
 		return ctx.Err()
 	case <-t.C:
-		return nil
 	}
+	if late {
+		return ErrNoMessage
+	}
+	return nil
 }

@@ -247,6 +247,53 @@ func TestCutConnectionsLoseNothing(t *testing.T) {
 	}
 }
 
+// nextAtOnce asks again and again without time to wait.
+func nextAtOnce(t *testing.T, c *ingest.Consumer) (m ingest.Message, err error) {
+	t.Helper()
+	testenv.Eventually(t, 60*time.Second, "a message, or an error", func() bool {
+		m, err = c.NextUntil(t.Context(), time.Now())
+		return !errors.Is(err, ingest.ErrNoMessage)
+	})
+	return m, err
+}
+
+// A caller that never has time to wait reads on all the same: behind gaps, where the consumer begins again, and after an outage
+// that was longer than the waits between the tries to open it.
+func TestShortWaitsDoNotKeepItFromReading(t *testing.T) {
+	e := brokertest.Start(t, "")
+	_, direct := brokertest.Connect(t, e.URL(), e.Token())
+	s := makeStream(t, direct, nil)
+	publish(t, direct, 1, 30)
+	for _, seq := range []uint64{11, 20} {
+		if err := s.DeleteMsg(deadline(t), seq); err != nil {
+			t.Fatal(err)
+		}
+	}
+	p := brokertest.NewProxy(t, e.URL())
+	_, js := brokertest.Connect(t, p.URL(), e.Token())
+	c := openAt(t, js, 1, ingest.ConsumerOptions{})
+	p.SetDown(true)
+	testenv.Eventually(t, 10*time.Second, "the connection is cut", func() bool { return !js.Conn().IsConnected() })
+	for range 10 { // as often as it takes for the longest wait between two tries
+		if _, err := c.NextUntil(t.Context(), time.Now().Add(100*time.Millisecond)); !errors.Is(err, ingest.ErrNoMessage) {
+			t.Fatalf("next while the broker is away = %v, want ErrNoMessage", err)
+		}
+	}
+	p.SetDown(false)
+	for want := uint64(1); want <= 30; want++ {
+		m, err := nextAtOnce(t, c)
+		var gap *ingest.GapError
+		switch {
+		case want == 11 || want == 20:
+			if !errors.As(err, &gap) || gap.From != want || gap.To != want {
+				t.Fatalf("next = %+v, %v; want the gap at %d", m, err, want)
+			}
+		case err != nil || m.Seq != want:
+			t.Fatalf("next = %+v, %v; want message %d", m, err, want)
+		}
+	}
+}
+
 func TestRestartedBroker(t *testing.T) {
 	dir := t.TempDir()
 	e := brokertest.Start(t, dir)

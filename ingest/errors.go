@@ -41,3 +41,6 @@ func (e *GapError) Lost() uint64 { return e.To - e.From + 1 }
 
 // ErrClosed says that a consumer or publisher was used after Close.
 var ErrClosed = errors.New("closed")
+
+// ErrNoMessage says that no message came in the time that was given.
+var ErrNoMessage = errors.New("no message in time")

@@ -34,15 +34,16 @@ type feed struct {
 	quit  chan struct{}
 
 	// The reader's own side.
-	batch []Message
-	pos   int
-	idle  *time.Timer
+	batch  []Message
+	pos    int
+	timer  *time.Timer
+	silent time.Time // when there was no message for idleCheck, over however many calls
 }
 
 func newFeed(cons jetstream.Consumer, pullBytes int) (*feed, error) {
 	f := &feed{
 		ready: make(chan struct{}, 1), space: make(chan struct{}, 1), quit: make(chan struct{}),
-		idle: time.NewTimer(idleCheck),
+		timer: time.NewTimer(idleCheck), silent: time.Now().Add(idleCheck),
 	}
 	cc, err := cons.Consume(f.take, jetstream.PullMaxBytes(pullBytes), jetstream.PullHeartbeat(heartbeat),
 		jetstream.PullExpiry(pullExpiry), jetstream.ConsumeErrHandler(func(_ jetstream.ConsumeContext, err error) { f.fail(err) }))
@@ -99,9 +100,10 @@ func signal(c chan struct{}) {
 	}
 }
 
-func (f *feed) next(ctx context.Context) (Message, error) {
+// next waits no longer than until, which is ErrNoMessage; the zero time is never.
+func (f *feed) next(ctx context.Context, until time.Time) (Message, error) {
 	for f.pos == len(f.batch) {
-		if err := f.refill(ctx); err != nil {
+		if err := f.refill(ctx, until); err != nil {
 			return Message{}, err
 		}
 	}
@@ -112,13 +114,14 @@ func (f *feed) next(ctx context.Context) (Message, error) {
 }
 
 // refill swaps the reader's empty batch for everything that is queued.
-func (f *feed) refill(ctx context.Context) error {
+func (f *feed) refill(ctx context.Context, until time.Time) error {
 	f.mu.Lock()
 	if len(f.queue) > 0 {
 		f.batch, f.queue, f.pos = f.queue, f.batch[:0], 0
 		f.bytes = 0
 		f.mu.Unlock()
 		signal(f.space)
+		f.silent = time.Now().Add(idleCheck)
 		return nil
 	}
 	err := f.err
@@ -126,12 +129,19 @@ func (f *feed) refill(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	f.idle.Reset(idleCheck)
+	wake, why := f.silent, errSilent
+	if !until.IsZero() && until.Before(wake) {
+		wake, why = until, ErrNoMessage
+	}
+	f.timer.Reset(time.Until(wake))
 	select {
 	case <-f.ready:
 		return nil
-	case <-f.idle.C:
-		return errSilent
+	case <-f.timer.C:
+		if errors.Is(why, errSilent) {
+			f.silent = time.Now().Add(idleCheck)
+		}
+		return why
 	case <-ctx.Done():
 		return ctx.Err()
 	}
@@ -147,7 +157,7 @@ func (f *feed) empty() bool {
 // close stops pulling and waits until the library has let go.
 func (f *feed) close() {
 	close(f.quit)
-	f.idle.Stop()
+	f.timer.Stop()
 	f.cc.Stop()
 	<-f.cc.Closed()
 }

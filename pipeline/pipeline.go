@@ -73,12 +73,16 @@ type Journal interface {
 	Commit(ctx context.Context, b Batch) error
 }
 
-// Source reads a partition's messages one after the other without a gap; Next blocks until there is one. pending is how many
-// more the broker has. It is used by one goroutine.
+// Source reads a partition's messages one after the other without a gap; Next waits for one, but not beyond until, and then
+// returns ErrNoMessage. Only waiting ends there: a Source that must first find its way back to the broker gets on with it at
+// every call, however short the time is. pending is how many more messages the broker has. It is used by one goroutine.
 type Source interface {
-	Next(ctx context.Context) (m fold.Message, pending uint64, err error)
+	Next(ctx context.Context, until time.Time) (m fold.Message, pending uint64, err error)
 	Close()
 }
+
+// ErrNoMessage says that no message came in the time that was given.
+var ErrNoMessage = errors.New("no message in time")
 
 // Input is a partition's stored stream. Verify checks that the stream is still the one that a mark was taken from, and
 // returns an error that wraps ErrHalt when it is not; without a mark any stream is right. Mark returns the identity of a message that was folded. Open reads from a
@@ -306,7 +310,7 @@ func (s *session) loop(ctx context.Context, src Source) error {
 	for {
 		m, pending, err := s.read(ctx, src)
 		switch {
-		case errors.Is(err, errTick):
+		case errors.Is(err, ErrNoMessage):
 			if err := s.tick(ctx); err != nil {
 				return err
 			}
@@ -347,9 +351,6 @@ func (s *session) lose(ctx context.Context, err error) error {
 // configRetry is the wait before a configuration is published again that the broker did not take.
 const configRetry = time.Second
 
-// errTick says that nothing came in time.
-var errTick = errors.New("tick")
-
 // read waits for a message until the next commit or look at idle sources is due.
 func (s *session) read(ctx context.Context, src Source) (fold.Message, uint64, error) {
 	select {
@@ -365,28 +366,29 @@ func (s *session) read(ctx context.Context, src Source) (fold.Message, uint64, e
 		}
 	}
 	until := s.idleAt
-	if !s.changedAt.IsZero() && s.next.Before(until) {
+	if s.committable() && s.next.Before(until) {
 		until = s.next
 	}
 	if poll := time.Now().Add(250 * time.Millisecond); poll.Before(until) {
 		until = poll // a new configuration does not wait for an event
 	}
-	wait, cancel := context.WithDeadline(ctx, until)
-	defer cancel()
-	m, pending, err := src.Next(wait)
-	if err != nil && ctx.Err() == nil && wait.Err() != nil {
-		return m, 0, errTick
-	}
+	m, pending, err := src.Next(ctx, until)
 	if err != nil && ctx.Err() != nil {
 		return m, 0, ctx.Err()
 	}
 	return m, pending, err
 }
 
+// committable says whether there is something to commit and a message to mark the position with: after a loss the message behind it
+// is folded first, for only a message that is there can be the mark.
+func (s *session) committable() bool {
+	return !s.changedAt.IsZero() && s.part.Position().Seq == s.last.Seq
+}
+
 // tick does what is due when nothing comes.
 func (s *session) tick(ctx context.Context) error {
 	now := time.Now()
-	if !s.changedAt.IsZero() && !now.Before(s.next) {
+	if s.committable() && !now.Before(s.next) {
 		if err := s.commit(ctx); err != nil {
 			return err
 		}
@@ -428,8 +430,8 @@ func (s *session) apply(ctx context.Context, m fold.Message) error {
 
 // commit stores everything since the last commit.
 func (s *session) commit(ctx context.Context) error {
-	if s.changedAt.IsZero() || s.part.Position().Seq != s.last.Seq {
-		return nil // after a loss the message behind it is folded first: only a message that is there can mark the position
+	if !s.committable() {
+		return nil
 	}
 	if s.mark == nil {
 		mark, err := s.o.Input.Mark(ctx, s.last)

@@ -43,7 +43,9 @@ type memory struct {
 	read  uint64    // highest sequence that was handed out
 	lost  [2]uint64 // messages that are gone, both included
 	now   func() int64
-	away  atomic.Bool // the next control message is not stored
+	away  atomic.Bool  // the next control message is not stored
+	met   atomic.Bool  // the loss was told
+	hasty atomic.Int64 // how often a message was asked for with no time left to wait for it
 }
 
 var (
@@ -167,12 +169,18 @@ type reader struct {
 	next uint64
 }
 
-func (r *reader) Next(ctx context.Context) (fold.Message, uint64, error) {
+func (r *reader) Next(ctx context.Context, until time.Time) (fold.Message, uint64, error) {
+	if time.Now().After(until) {
+		r.m.hasty.Add(1)
+	}
+	timer := time.NewTimer(time.Until(until))
+	defer timer.Stop()
 	for {
 		r.m.mu.Lock()
 		if from, to := r.m.lost[0], r.m.lost[1]; from > 0 && r.next >= from && r.next <= to {
 			err := &pipeline.LossError{From: r.next, To: to, Err: errors.New("retention")}
 			r.next = to + 1
+			r.m.met.Store(true)
 			r.m.mu.Unlock()
 			return fold.Message{}, 0, err
 		}
@@ -188,6 +196,8 @@ func (r *reader) Next(ctx context.Context) (fold.Message, uint64, error) {
 		select {
 		case <-ctx.Done():
 			return fold.Message{}, 0, ctx.Err()
+		case <-timer.C:
+			return fold.Message{}, 0, pipeline.ErrNoMessage
 		case <-more:
 		}
 	}
@@ -416,4 +426,34 @@ func TestLoss(t *testing.T) {
 			}
 		})
 	}
+}
+
+// A loss leaves nothing to mark the position with until the message behind it comes. The commit that is overdue by then must not
+// turn the wait for that message into a busy loop in which there is never time to find the way back to the broker.
+func TestLossAtTheEndWaits(t *testing.T) {
+	m := newMemory()
+	m.lost = [2]uint64{20, 21} // behind the configuration and 18 events
+	o := options(m)
+	o.Interval = 100 * time.Millisecond // the loss is met before
+	committed := func(seq string) func() bool {
+		return func() bool {
+			m.mu.Lock()
+			defer m.mu.Unlock()
+			return string(m.state.Mark) == seq
+		}
+	}
+	start(t, o)
+	testenv.Eventually(t, 10*time.Second, "the configuration is committed", committed("1"))
+	for i := range 20 {
+		m.add("ml.events.m", eventAt(i))
+	}
+	testenv.Eventually(t, 10*time.Second, "the loss is met", m.met.Load)
+	<-time.After(2 * o.Interval)
+	m.hasty.Store(0)
+	<-time.After(5 * o.Interval)
+	if n := m.hasty.Load(); n > 20 {
+		t.Errorf("asked for a message %d times without any time to wait for it", n)
+	}
+	m.add("ml.events.m", eventAt(20))
+	testenv.Eventually(t, 10*time.Second, "the message behind the loss is committed", committed("22"))
 }
