@@ -106,6 +106,14 @@ func newMetrics(registry prometheus.Registerer, a *App) *metrics {
 				func(_ *App, s *snap) float64 { return float64(s.Stats.Lost) },
 			},
 			{
+				desc("driftd_ingest_sourced_repeated_total", "Messages that the broker sourced twice; the second was dropped."),
+				func(_ *App, s *snap) float64 { return float64(s.Stats.SourcedTwice) },
+			},
+			{
+				desc("driftd_ingest_sourced_back_total", "Times the sequence of a sourced stream went back to other messages, which were counted."),
+				func(_ *App, s *snap) float64 { return float64(s.Stats.SourcedBack) },
+			},
+			{
 				desc("driftd_store_documents_total", "Documents that were written to the store."),
 				func(a *App, _ *snap) float64 { return float64(a.sink.written.Load()) },
 			},

@@ -98,7 +98,7 @@ func halting(err error) error {
 }
 
 func (in *input) Mark(_ context.Context, m fold.Message) ([]byte, error) {
-	return json.Marshal(in.identity.At(ingest.Message{Seq: m.Seq, Subject: m.Subject, Time: m.Time, Data: m.Data, Retry: m.Retry, Pending: 0}))
+	return json.Marshal(in.identity.At(ingest.Message{Seq: m.Seq, Subject: m.Subject, Time: m.Time, Data: m.Data, Retry: m.Retry, Source: m.Source, Pending: 0}))
 }
 
 func (in *input) Open(ctx context.Context, from uint64) (pipeline.Source, error) {
@@ -154,7 +154,7 @@ func (s source) Next(ctx context.Context, until time.Time) (fold.Message, uint64
 		}
 		return fold.Message{}, 0, err
 	}
-	return fold.Message{Seq: m.Seq, Subject: m.Subject, Time: m.Time, Data: m.Data, Retry: m.Retry}, m.Pending, nil
+	return fold.Message{Seq: m.Seq, Subject: m.Subject, Time: m.Time, Data: m.Data, Retry: m.Retry, Source: m.Source}, m.Pending, nil
 }
 
 func (s source) Close() { s.c.Close() }

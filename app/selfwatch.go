@@ -130,6 +130,7 @@ func (w *selfwatch) look(now time.Time) conditions {
 		c.add(s.Running && behind >= lagging, selfalert.Lag, part, "%d messages", behind)
 		c.add(s.AloneTo > 0, selfalert.NoProgress, part, "%d starts; message by message up to %d", s.Fruitless, s.AloneTo)
 		c.add(w.grew(part+" lost", s.Stats.Lost), selfalert.MessagesLost, part, "%d since the start", s.Stats.Lost)
+		c.add(w.grew(part+" sourced", s.Stats.SourcedBack), selfalert.SourcedBack, part, "%d times since the start", s.Stats.SourcedBack)
 		c.add(w.grew(part+" quarantined", uint64(s.Quarantine)), selfalert.Quarantined, part, "%d since the start", s.Quarantine)
 		stats := a.forwarderStats(s.Partition)
 		backlog, forwarded := stats.Backlog.Load(), stats.Forwarded.Load()

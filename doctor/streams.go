@@ -38,6 +38,20 @@ func (e *exam) settings() {
 	}
 }
 
+// sources says what driftd can check of messages that the broker brings from other streams, and what it cannot.
+func (e *exam) sources(s journal.StreamSurvey) {
+	if s.Role != journal.RoleInput || len(s.Info.Config.Sources) == 0 {
+		return
+	}
+	names := make([]string, 0, len(s.Info.Config.Sources))
+	for _, o := range s.Info.Config.Sources {
+		names = append(names, o.Name)
+	}
+	e.add("sources of stream "+s.Name, Advice, "let the servers be 2.14 or later, and keep the origins until they are sourced: watch `nats stream report`",
+		"it sources %s: a message that the broker sources twice is dropped while it is among the last limits.dedup_ids; "+
+			"what it never sources, driftd cannot see", strings.Join(names, ", "))
+}
+
 func (e *exam) setting(name string, s journal.StreamSurvey) {
 	for _, m := range s.Mismatches {
 		e.add(name, Broken, m.Remedy, "%s is %s, must be %s", m.Field, m.Found, m.Wanted)
@@ -45,6 +59,7 @@ func (e *exam) setting(name string, s journal.StreamSurvey) {
 	for _, w := range s.Warnings {
 		e.add(name, Advice, "change it with `nats stream edit "+s.Name+"`", "%s", w)
 	}
+	e.sources(s)
 	c, state := s.Info.Config, s.Info.State
 	if c.Storage == jetstream.MemoryStorage && s.Own {
 		e.add(name, Broken, "move it away and let driftd create it", "it is kept in memory")

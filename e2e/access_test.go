@@ -77,6 +77,55 @@ func TestOwnStream(t *testing.T) {
 	d.stop()
 }
 
+// A stream that sources another one: what the broker sources again, because somebody changes the filter, is counted once though the
+// events have no id; a stream that was made again under the same name brings other events, which are counted.
+func TestSourcedStream(t *testing.T) {
+	ext := startBroker(t)
+	_, js := brokertest.Connect(t, ext.url, ext.token)
+	origin := jetstream.StreamConfig{Name: "ORIGIN", Subjects: []string{"ml.events.*"}}
+	if _, err := js.CreateStream(t.Context(), origin); err != nil {
+		t.Fatal(err)
+	}
+	hub := jetstream.StreamConfig{Name: "HUB", Subjects: []string{"driftd.control.0"}, Sources: []*jetstream.StreamSource{{Name: "ORIGIN"}}}
+	if _, err := js.CreateStream(t.Context(), hub); err != nil {
+		t.Fatal(err)
+	}
+	d := startDaemon(t, strings.Replace(ext.config(), "nats:\n", "nats:\n  stream: HUB\n", 1)+churnConfig)
+	d.input = "HUB"
+	publish := func(x int) {
+		t.Helper()
+		send(t, js, "ml.events.churn", fmt.Sprintf(`{"ts":%d,"features":{"x":%d}}`, at.UnixMilli(), x))
+	}
+	counted := func(what, want string) {
+		t.Helper()
+		eventually(t, what, func() bool {
+			m := d.metrics()
+			return d.events()+fmt.Sprint(" ", m["driftd_ingest_sourced_repeated_total"], " ", m["driftd_ingest_sourced_back_total"]) == want
+		})
+	}
+	for x := range 3 {
+		publish(x)
+	}
+	counted("three events are counted", "3 0 0 0")
+	hub.Sources[0].FilterSubject = "ml.events.churn"
+	if _, err := js.UpdateStream(t.Context(), hub); err != nil {
+		t.Fatal(err)
+	}
+	counted("they are sourced again, and dropped", "3 3 3 0")
+	if err := js.DeleteStream(t.Context(), "ORIGIN"); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := js.CreateStream(t.Context(), origin); err != nil {
+		t.Fatal(err)
+	}
+	publish(100) // has the sequence of the first
+	counted("an event of the stream that was made again is counted", "4 3 3 0")
+	if out, _, _ := d.cli("doctor"); !strings.Contains(out, "it sources ORIGIN:") {
+		t.Errorf("doctor says nothing of the sources:\n%s", out)
+	}
+	d.stop()
+}
+
 // Beyond loopback driftd listens with authentication only; with TLS and a user it answers the user and nobody else.
 func TestAccess(t *testing.T) {
 	open := newDaemon(t, churnConfig)

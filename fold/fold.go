@@ -22,6 +22,7 @@ type Message struct {
 	Time    int64 // when the broker stored it, Unix milliseconds
 	Data    []byte
 	Retry   string // the dead letter that it repeats, as SEQ.INDEX; empty: none. Each is folded once
+	Source  string // the broker's header of a message that it sourced from another stream; empty: none. Each is folded once
 }
 
 // Position is how far a partition has been folded: the message, how many of its records, and whether it is done.
@@ -87,6 +88,7 @@ type Budget struct {
 type Stats struct {
 	Messages, Events, Labels, Markers, Controls, Duplicates, Late, LateAccepted, Future, WithoutID uint64
 	UnknownFeatures, WrongTypes, DuplicateKeys, Results, Revisions, Transitions, Lost              uint64
+	SourcedTwice, SourcedBack                                                                      uint64
 	Rejected                                                                                       map[event.RejectReason]uint64
 	Verdicts                                                                                       map[result.Verdict]uint64
 }
@@ -136,6 +138,7 @@ type Partition struct {
 	bindings     map[string]Binding
 	sources      map[string]*source
 	ids          *idSet
+	origins      map[string]origin // of messages that the broker sourced from other streams
 	decoder      *event.Decoder
 	quarantine   map[record]bool
 	position     Position
@@ -151,7 +154,7 @@ type Partition struct {
 func New(stream string, counting Counting, key [2]uint64, refs References, budget Budget) *Partition {
 	return &Partition{
 		stream: stream, refs: refs, budget: budget, counting: counting, configHash: "", configStored: false, configParts: 0, bindings: map[string]Binding{},
-		sources: map[string]*source{}, ids: newIDSet(counting.DedupIDs, key), decoder: event.NewDecoder(counting.Limits),
+		sources: map[string]*source{}, ids: newIDSet(counting.DedupIDs, key), origins: map[string]origin{}, decoder: event.NewDecoder(counting.Limits),
 		quarantine: map[record]bool{}, position: Position{Seq: 0, Index: 0, Emitted: 0, Refused: 0, Done: true}, store: newShards(), moved: nil,
 		frames: map[string]*storedFrame{}, rolled: newRollShards(),
 		stats: Stats{Rejected: map[event.RejectReason]uint64{}, Verdicts: map[result.Verdict]uint64{}}, //nolint:exhaustruct // zero counters
@@ -505,6 +508,7 @@ func (s *Stats) Counters() []*uint64 {
 	return []*uint64{
 		&s.Messages, &s.Events, &s.Labels, &s.Markers, &s.Controls, &s.Duplicates, &s.Late, &s.LateAccepted, &s.Future,
 		&s.WithoutID, &s.UnknownFeatures, &s.WrongTypes, &s.DuplicateKeys, &s.Results, &s.Revisions, &s.Transitions, &s.Lost,
+		&s.SourcedTwice, &s.SourcedBack,
 	}
 }
 

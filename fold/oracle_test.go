@@ -7,6 +7,7 @@ import (
 	"reflect"
 	"slices"
 	"strconv"
+	"strings"
 
 	"github.com/driftd/driftd/event"
 	"github.com/driftd/driftd/fold"
@@ -140,9 +141,17 @@ func foretell(s *schedule, fps []string) *oracle {
 			o.lose(m.seq - next)
 		}
 		next = m.seq + 1
+		source := ""
+		if m.source != "" {
+			source = strings.Join([]string{"source", m.source, m.subject, string(m.data)}, "\n")
+		}
 		switch {
 		case m.poison[-1]:
 			o.refuse(m, 0, m.model, event.RejectPanic.String())
+		case o.knows(source):
+			if mo := o.models[m.model]; mo != nil {
+				mo.arrived(&item{said: said{Counts: result.Counts{Duplicate: 1}}})
+			}
 		case m.isControl():
 			o.control(m)
 		case len(m.data) > o.counting.MaxMessage:
@@ -154,6 +163,7 @@ func foretell(s *schedule, fps []string) *oracle {
 			}
 		}
 		o.speak()
+		o.remember(source, m.time)
 	}
 	return o
 }
@@ -338,12 +348,23 @@ func (o *oracle) repeated(name string, r *simRecord, now int64) (again, short bo
 		return false, false
 	}
 	short = o.counting.DedupHorizon > 0 && o.forgot && (len(o.ids) == 0 || now/1000-o.ids[0].second < o.counting.DedupHorizon/1000)
-	if slices.ContainsFunc(o.ids, func(r remembered) bool { return r.id == id }) {
+	if o.knows(id) {
 		return true, short
 	}
-	o.ids = append(o.ids, remembered{id, now / 1000})
-	o.forget()
+	o.remember(id, now)
 	return false, short
+}
+
+func (o *oracle) knows(id string) bool {
+	return slices.ContainsFunc(o.ids, func(r remembered) bool { return r.id == id })
+}
+
+// remember notes an identity that is not known; an empty one is none.
+func (o *oracle) remember(id string, now int64) {
+	if id != "" && o.counting.DedupIDs > 0 && !o.knows(id) {
+		o.ids = append(o.ids, remembered{id, now / 1000})
+		o.forget()
+	}
 }
 
 // remembered is an identity and when the broker stored its record.

@@ -10,7 +10,7 @@ import (
 // RowStats says what a Rows did not hand out.
 type RowStats struct {
 	Rejected   uint64 // records that counting dead-letters
-	Duplicates uint64 // repetitions of an id within the last ids remembered
+	Duplicates uint64 // repetitions of an id, or of a message that says which it is, within the last ids remembered
 }
 
 // Rows reads the records of a partition's stream as counting does: the same decoding and limits, the same deduplication by
@@ -40,11 +40,16 @@ func (r *Rows) FutureTolerance() int64 { return r.counting.FutureTolerance }
 func (r *Rows) Each(m Message, f func(ev *event.Event) error) error {
 	subject, control := subjectModel(m.Subject)
 	switch {
+	case r.ids.knows(m):
+		r.stats.Duplicates++
+		return nil
 	case control:
 		r.control(m.Data)
+		r.ids.remember(m)
 		return nil
 	case len(m.Data) > r.counting.MaxMessage:
 		r.stats.Rejected++
+		r.ids.remember(m)
 		return nil
 	}
 	r.decoder.Reset(m.Data)
@@ -70,6 +75,7 @@ func (r *Rows) Each(m Message, f func(ev *event.Event) error) error {
 			return fmt.Errorf("record %d of message %d: %w", r.decoder.Index(), m.Seq, err)
 		}
 	}
+	r.ids.remember(m)
 	return nil
 }
 

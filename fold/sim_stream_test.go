@@ -52,6 +52,7 @@ type simMessage struct {
 	model   string // that the subject names
 	time    int64
 	data    []byte
+	source  string // where the broker sourced it from
 	records []simRecord
 	poison  map[int]bool // records that are quarantined, -1 for the whole message
 
@@ -95,7 +96,7 @@ func (s *schedule) stored() []fold.Message {
 	out := make([]fold.Message, 0, len(s.msgs))
 	for i := range s.msgs {
 		m := &s.msgs[i]
-		out = append(out, fold.Message{Seq: m.seq, Subject: m.subject, Time: m.time, Data: m.data})
+		out = append(out, fold.Message{Seq: m.seq, Subject: m.subject, Time: m.time, Data: m.data, Source: m.source})
 	}
 	return out
 }
@@ -110,12 +111,14 @@ type maker struct {
 	tidy bool // the schedule shall be splitable
 	span int64
 
+	origins [2]uint64 // sequences of two streams that the broker sources messages from
+
 	judged bool // there are references: what is judged takes most of the time, and hardly any of the chances
 }
 
 // simSchedule makes the schedule of a seed.
 func simSchedule(seed uint64, fps []string) *schedule {
-	g := &maker{Rand: rand.New(rand.NewPCG(seed, 4)), schedule: schedule{seed: seed}, fps: fps, now: 1_800_000_000_000, lost: 0, tidy: false, span: 0, judged: false}
+	g := &maker{Rand: rand.New(rand.NewPCG(seed, 4)), schedule: schedule{seed: seed}, fps: fps, now: 1_800_000_000_000, lost: 0, tidy: false, span: 0, origins: [2]uint64{}, judged: false}
 	g.tidy, g.judged = g.IntN(4) == 0, g.IntN(10) == 0
 	g.span = []int64{10, 45, 180, 600}[g.IntN(4)] * minute
 	g.splitable = g.tidy
@@ -200,7 +203,7 @@ func (g *maker) step() int {
 	if g.now += g.Int64N(20_000); g.IntN(6) == 0 {
 		g.now += g.Int64N(g.span)
 	}
-	switch g.IntN(40) {
+	switch g.IntN(42) {
 	case 0, 1:
 		m := event.Control{Kind: event.ControlMarker, Watermark: g.now - g.Int64N(2*g.span), End: g.IntN(2) == 0}
 		if g.IntN(2) == 0 {
@@ -241,6 +244,16 @@ func (g *maker) step() int {
 			return 1
 		}
 		g.lost += 1 + g.Uint64N(3)
+	case 40: // the broker sources one again
+		for i := range g.msgs {
+			if m := g.msgs[len(g.msgs)-1-i]; m.source != "" && g.IntN(3) > 0 {
+				m.poison = nil
+				g.store(m)
+				return len(m.records)
+			}
+		}
+	case 41: // an origin is made again
+		g.origins[g.IntN(2)] = 0
 	case 6: // a stream of the user's own: the subject names no model
 		r := g.record(g.model())
 		g.add(simMessage{subject: "own.topic", records: []simRecord{r}, data: []byte(r.text)})
@@ -270,6 +283,18 @@ func (g *maker) control(c *event.Control) {
 }
 
 func (g *maker) add(m simMessage) {
+	if g.IntN(3) == 0 {
+		i := g.IntN(2)
+		g.origins[i] += 1 + g.Uint64N(2) // a filter leaves some out
+		m.source = fmt.Sprintf("ORIGIN%d %d > > %s", i, g.origins[i], m.subject)
+		if i == 1 {
+			m.source += " AB12" // a server that knows the identity of a stream
+		}
+	}
+	g.store(m)
+}
+
+func (g *maker) store(m simMessage) {
 	m.lost, m.time, g.lost = g.lost, g.now, 0
 	g.msgs = append(g.msgs, m)
 }

@@ -167,6 +167,7 @@ type header struct {
 	Bindings   map[string]Binding `json:"bindings"`
 	IDKey      [2]uint64          `json:"id_key"`
 	IDTotal    uint64             `json:"id_total"`
+	Origins    map[string]origin  `json:"origins,omitempty"`
 }
 
 // storedSource is a source as it is stored.
@@ -182,7 +183,7 @@ type storedSource struct {
 func (p *Partition) Header() []byte {
 	return encode(header{
 		Version: stateVersion, Position: p.position, ConfigHash: p.configHash, Bindings: p.bindings,
-		IDKey: p.ids.key, IDTotal: p.ids.total,
+		IDKey: p.ids.key, IDTotal: p.ids.total, Origins: p.origins,
 	})
 }
 
@@ -305,6 +306,9 @@ func Restore(stream string, head []byte, stored map[string][]byte, refs Referenc
 	p.position, p.configHash, p.configStored, p.configParts = h.Position, h.ConfigHash, true, parts
 	if h.Bindings != nil {
 		p.bindings = h.Bindings
+	}
+	if h.Origins != nil {
+		p.origins = h.Origins
 	}
 	if err := p.restoreFrames(stored); err != nil {
 		return nil, err

@@ -25,6 +25,9 @@ const (
 // HeaderRetry is the header of a message that repeats a dead letter: its pointer, SEQ.INDEX.
 const HeaderRetry = "Driftd-Retry"
 
+// headerSource is the broker's header of a message that it sourced from another stream.
+const headerSource = "Nats-Stream-Source"
+
 // Message is one message of an input stream. Data belongs to the receiver.
 type Message struct {
 	Seq     uint64
@@ -32,6 +35,7 @@ type Message struct {
 	Time    int64 // broker's time, Unix milliseconds
 	Data    []byte
 	Retry   string // value of HeaderRetry
+	Source  string // where the broker sourced it from: its stream, sequence, filter and more; empty: it was published here
 	Pending uint64 // messages that the stream had behind this one when it was delivered
 }
 

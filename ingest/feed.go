@@ -63,7 +63,7 @@ func (f *feed) take(m jetstream.Msg) {
 	}
 	msg := Message{
 		Seq: d.streamSeq, Subject: m.Subject(), Time: d.timeNS / int64(time.Millisecond), Data: m.Data(), Retry: m.Headers().Get(HeaderRetry),
-		Pending: d.pending,
+		Source: m.Headers().Get(headerSource), Pending: d.pending,
 	}
 	f.mu.Lock()
 	f.queue = append(f.queue, msg)

@@ -27,6 +27,7 @@ const (
 	Quarantined       Name = "quarantined"
 	SinkBehind        Name = "sink_behind"
 	SinkDown          Name = "sink_down"
+	SourcedBack       Name = "sourced_back"
 	StateFilling      Name = "state_filling"
 	StateFull         Name = "state_full"
 )
@@ -104,6 +105,10 @@ func Rules() []Rule {
 		{
 			SinkDown, Warning, 10 * time.Second, 0, "a store does not take results: they wait in the outbox; counting goes on",
 			"bring the store back: it gets everything that the outbox still has",
+		},
+		{
+			SourcedBack, Warning, 0, time.Hour, "a stream that the input stream sources went back to a lower sequence, with messages that are not remembered",
+			"an origin that was made again is meant so, and loses nothing; if it was not, messages without an id may have been counted twice",
 		},
 		{
 			StateFilling, Warning, 0, 0, "the state stream is filled by more than 70 %: when it is full, counting stops",

@@ -287,7 +287,7 @@ func refold(ctx context.Context, l *link, name string, refs func(string) (*refer
 			return fmt.Errorf("reading the stream %s: %w", name, err)
 		}
 		var out fold.Output
-		if _, err := p.Apply(fold.Message{Seq: m.Seq, Subject: m.Subject, Time: m.Time, Data: m.Data}, &out); err != nil {
+		if _, err := p.Apply(fold.Message{Seq: m.Seq, Subject: m.Subject, Time: m.Time, Data: m.Data, Retry: m.Retry, Source: m.Source}, &out); err != nil {
 			return fmt.Errorf("folding message %d of the stream %s: %w", m.Seq, name, err)
 		}
 		for _, d := range out.Docs {

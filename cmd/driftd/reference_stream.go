@@ -83,7 +83,7 @@ func (c *create) readStream(
 		if err != nil {
 			return err
 		}
-		err = rows.Each(fold.Message{Seq: m.Seq, Subject: m.Subject, Time: m.Time, Data: m.Data}, func(ev *event.Event) error {
+		err = rows.Each(fold.Message{Seq: m.Seq, Subject: m.Subject, Time: m.Time, Data: m.Data, Retry: m.Retry, Source: m.Source}, func(ev *event.Event) error {
 			if c.version != "" && cmp.Or(string(ev.Version), fold.UnknownVersion) != c.version {
 				return nil
 			}

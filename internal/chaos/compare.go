@@ -106,7 +106,7 @@ func (w *world) refold(ctx context.Context) (*fold.Output, fold.Stats, error) {
 		if err != nil {
 			return nil, none, fmt.Errorf("reading message %d: %w", seq, err)
 		}
-		done, err := part.Apply(fold.Message{Seq: m.Seq, Subject: m.Subject, Time: m.Time, Data: m.Data}, out)
+		done, err := part.Apply(fold.Message{Seq: m.Seq, Subject: m.Subject, Time: m.Time, Data: m.Data, Retry: m.Retry, Source: m.Source}, out)
 		if err != nil || !done {
 			return nil, none, fmt.Errorf("folding message %d: done %v, %w", m.Seq, done, err)
 		}
