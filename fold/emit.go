@@ -251,7 +251,7 @@ func summary(model string, w *window.Status, config ModelConfig, base baseline, 
 	key := result.Key{Model: model, Version: v.version, Segment: result.All}
 	win := result.Window{Start: w.ID.Start(), End: w.ID.End, Size: w.ID.Size}
 	sum := result.Summary{
-		Schema: result.SchemaVersion, Type: "summary", ResultID: result.ID(key, win, w.ID.Fingerprint, w.Emitted),
+		Schema: result.SchemaVersion, Type: "summary", ResultID: result.ID(key, win, w.ID.Every, w.ID.Fingerprint, w.Emitted),
 		Key: key, Window: win, Revision: w.Emitted, Complete: tally.Lost == 0, Lost: tally.Lost, Ref: nil, Counts: counts(&tally),
 		ThroughputHz: float64(tally.Events) / (float64(win.End-win.Start) / 1000), Errors: tally.Errors, Status: status,
 		Latency: describe(latency, tally.LatencyInvalid, base.ref), Features: len(v.features), Parts: 0, DriftShare: nil,

@@ -109,3 +109,35 @@ func TestReferenceChangesInsideWindow(t *testing.T) {
 		t.Errorf("results (-want +got):\n%s", diff)
 	}
 }
+
+// A change of the slide alone, here from an hour to half an hour at minute 30, gives one hour two results: what the windows of the
+// hour saw, and what those that overlap saw. They are two results with an id each.
+func TestSlideChangesInsideWindow(t *testing.T) {
+	refs, _ := references(t, 40)
+	counting := smallCounting()
+	counting.Defaults.Timing = timing(0, window.Spec{Size: 60 * minute, Every: 60 * minute})
+	next := smallCounting()
+	next.Defaults.Timing = timing(0, window.Spec{Size: 60 * minute, Every: 30 * minute})
+	data, err := json.Marshal(next)
+	if err != nil {
+		t.Fatal(err)
+	}
+	change := event.Control{Kind: event.ControlConfig, ConfigHash: next.Hash(), Models: data} //nolint:exhaustruct // its kind has these
+	j := run(t, counting, refs, script([]int64{5, 20, -1, 25, 35, 50, 65}, change), undisturbed())
+	if diff := cmp.Diff([]string{"[0,60) 2", "[0,60) 3"}, spans(t, j, nil)); diff != "" {
+		t.Errorf("results (-want +got):\n%s", diff)
+	}
+	ids := map[string]bool{}
+	for _, d := range j.docs {
+		var s result.Summary
+		if err := json.Unmarshal(d.Data, &s); err != nil {
+			t.Fatal(err)
+		}
+		if s.Type == "summary" {
+			if ids[s.ResultID] {
+				t.Errorf("two results have the id %s", s.ResultID)
+			}
+			ids[s.ResultID] = true
+		}
+	}
+}

@@ -223,13 +223,19 @@ type Doc struct {
 	Data  []byte
 }
 
-// ID returns the result id: a function of what the result is about, so that two readings of a stream give the same one.
-func ID(k Key, w Window, fingerprint string, revision int) string {
-	h := sha256.New()
-	for _, s := range []string{
+// ID returns the result id: a function of what the result is about, so that two readings of a stream give the same one. every is
+// the window's slide in milliseconds: two kinds of window of one size may end at the same time with different contents, where the
+// configuration changed. It is a part of the id only where windows overlap, so that the others keep the ids that they had.
+func ID(k Key, w Window, every int64, fingerprint string, revision int) string {
+	parts := []string{
 		k.Model, k.Version, k.Segment, fingerprint,
 		strconv.FormatInt(w.Start, 10), strconv.FormatInt(w.End, 10), strconv.FormatInt(w.Size, 10), strconv.Itoa(revision),
-	} {
+	}
+	if every != w.Size {
+		parts = append(parts, strconv.FormatInt(every, 10))
+	}
+	h := sha256.New()
+	for _, s := range parts {
 		h.Write([]byte(strconv.Itoa(len(s)) + ":" + s)) // length-prefixed: no two tuples share bytes
 	}
 	return hex.EncodeToString(h.Sum(nil)[:16])

@@ -158,7 +158,7 @@ func TestSchemaTakesDocuments(t *testing.T) {
 	words["type"] = "features"
 	full(reflect.ValueOf(&doc).Elem(), words, "")
 	key, win := result.Key{Model: "m", Version: "*", Segment: "*"}, result.Window{Start: -1, End: 1, Size: 2}
-	id := result.ID(key, win, "", 0)
+	id := result.ID(key, win, win.Size, "", 0)
 	minimal := result.Summary{Schema: 1, Type: "summary", ResultID: id, Key: key, Window: win, Verdict: result.Insufficient}
 	empty := result.FeatureDoc{Schema: 1, Type: "features", ResultID: id, Key: key, Window: win, Features: []result.Feature{}}
 	check := func(v any) error {
@@ -182,6 +182,17 @@ func TestSchemaTakesDocuments(t *testing.T) {
 	for name, v := range map[string]any{"an unknown verdict": unknown, "a wrong type": wrong, "nothing": map[string]any{}} {
 		if check(v) == nil {
 			t.Errorf("%s passes the schema", name)
+		}
+	}
+}
+
+// What an id is: the first half of the SHA-256 of its parts, each behind its length and a colon. The expected ones are those of
+// Python's hashlib.
+func TestID(t *testing.T) {
+	key, hour := result.Key{Model: "m", Version: "*", Segment: "*"}, result.Window{Start: 0, End: 3_600_000, Size: 3_600_000}
+	for every, want := range map[int64]string{hour.Size: "56a5f8376e285ad8984051d942fef291", 900_000: "8c824bc8c9e6ae83cbc84b67b4c54fc2"} {
+		if got := result.ID(key, hour, every, "sha256:aa", 0); got != want {
+			t.Errorf("an hour every %d ms: %s, want %s", every, got, want)
 		}
 	}
 }

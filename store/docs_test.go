@@ -39,7 +39,7 @@ func (w window) span() result.Window {
 	return result.Window{Start: w.start, End: w.start + w.size, Size: w.size}
 }
 
-func (w window) id() string { return result.ID(w.key(), w.span(), w.fingerprint, w.revision) }
+func (w window) id() string { return result.ID(w.key(), w.span(), w.size, w.fingerprint, w.revision) }
 
 func (w window) feature(i int) result.Feature {
 	verdict := [...]result.Verdict{result.Stable, result.Warning, result.Drift, result.Insufficient}[i%4]

@@ -45,7 +45,7 @@ func wide(tb testing.TB, windows, features int, name func(int) string) *store.St
 	var docs []store.Document
 	for w := range windows {
 		win := result.Window{Start: int64(w+1) * hour, End: int64(w+2) * hour, Size: hour}
-		id := result.ID(key, win, "sha256:aa", 0)
+		id := result.ID(key, win, hour, "sha256:aa", 0)
 		sum := result.Summary{
 			Schema: 1, Type: "summary", ResultID: id, Key: key, Window: win, Complete: true, Ref: &result.ReferenceID{Name: "jan", Fingerprint: "sha256:aa"},
 			Counts: result.Counts{Events: uint64(900 + w%50)}, Features: features, Parts: 1, DriftShare: new(0.1), Verdict: verdicts[w%7], Reasons: []string{hostile(w)},

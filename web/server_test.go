@@ -51,7 +51,7 @@ func filled(tb testing.TB) *store.Store {
 
 func resultID(i int) string {
 	return result.ID(result.Key{Model: "credit", Version: "*", Segment: "*"},
-		result.Window{Start: int64(i) * hour, End: int64(i+1) * hour, Size: hour}, "sha256:aa", 0)
+		result.Window{Start: int64(i) * hour, End: int64(i+1) * hour, Size: hour}, hour, "sha256:aa", 0)
 }
 
 func documents(tb testing.TB, i int) []store.Document {

@@ -52,7 +52,7 @@ func (w Result) Window() result.Window {
 }
 
 // ID is the result's id.
-func (w Result) ID() string { return result.ID(w.Key(), w.Window(), w.Fingerprint, w.Revision) }
+func (w Result) ID() string { return result.ID(w.Key(), w.Window(), w.Size, w.Fingerprint, w.Revision) }
 
 func (w Result) ref() *result.ReferenceID {
 	if w.Fingerprint == "" {
