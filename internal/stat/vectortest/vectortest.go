@@ -234,6 +234,12 @@ const rootVariable = "DRIFTD_TEST_SHARED"
 // Each calls check with every vector of a file, in a subtest, and logs how many of them passed.
 func Each(t *testing.T, file string, check func(t *testing.T, v *Vector)) {
 	t.Helper()
+	EachOf(t, file, "", check)
+}
+
+// EachOf is Each for vectors of another shape, T, of which it takes those of a kind; empty: all.
+func EachOf[T any](t *testing.T, file, kind string, check func(t *testing.T, v *T)) {
+	t.Helper()
 	testenv.Shared(t, "data")
 	t.Setenv(rootVariable, testenv.Shared(t))
 	f, err := os.Open(testenv.Shared(t, "vectors", file))
@@ -245,19 +251,29 @@ func Each(t *testing.T, file string, check func(t *testing.T, v *Vector)) {
 	lines := bufio.NewScanner(f)
 	lines.Buffer(nil, 1<<24)
 	for lines.Scan() {
-		var v Vector
-		if err := json.Unmarshal(lines.Bytes(), &v); err != nil {
+		var head struct{ Name, Kind string }
+		if err := json.Unmarshal(lines.Bytes(), &head); err != nil {
+			t.Fatal(err)
+		}
+		if kind != "" && head.Kind != kind {
+			continue
+		}
+		v := new(T)
+		if err := json.Unmarshal(lines.Bytes(), v); err != nil {
 			t.Fatal(err)
 		}
 		all++
-		if t.Run(v.Name, func(t *testing.T) { check(t, &v) }) {
+		if t.Run(head.Name, func(t *testing.T) { check(t, v) }) {
 			passed++
 		}
 	}
 	if err := lines.Err(); err != nil {
 		t.Fatal(err)
 	}
-	t.Logf("%s: %d of %d vectors pass", file, passed, all)
+	if all == 0 {
+		t.Fatalf("%s holds no vectors of kind %q", file, kind)
+	}
+	t.Logf("%s: %d of %d vectors %s pass", file, passed, all, kind)
 }
 
 // Numbers returns the values of a numeric sample, NaN for what is missing.

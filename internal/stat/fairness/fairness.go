@@ -1,0 +1,208 @@
+// Package fairness compares what a binary classifier does to groups of people: how often it selects them, and how often it is right about
+// those who should be selected and those who should not. It works on counts, so that it merges as everything else.
+package fairness
+
+import (
+	"cmp"
+	"math"
+	"slices"
+
+	"github.com/driftd/driftd/internal/stat"
+)
+
+// Group is the counts of one group. N and Selected are about all rows with a prediction; the other four about those with a label too.
+type Group struct {
+	Name           string
+	N, Selected    uint64
+	TP, FP, FN, TN uint64
+}
+
+// Add counts one prediction, and its label where there is one.
+func (g *Group) Add(selected, labelled, positive bool) {
+	g.N++
+	if selected {
+		g.Selected++
+	}
+	switch {
+	case !labelled:
+	case selected && positive:
+		g.TP++
+	case selected:
+		g.FP++
+	case positive:
+		g.FN++
+	default:
+		g.TN++
+	}
+}
+
+// Rates are the rates of one group with Wilson's intervals. A rate of nobody does not exist.
+type Rates struct {
+	Name          string
+	N, Labelled   uint64
+	SelectionRate stat.Estimate // P(ŷ = 1)
+	TPR           stat.Estimate // P(ŷ = 1 | y = 1)
+	FPR           stat.Estimate // P(ŷ = 1 | y = 0)
+	Accuracy      stat.Estimate // P(ŷ = y)
+}
+
+// Gap is the distance of the groups that are furthest apart.
+//
+// The interval is simultaneous over all pairs of groups, so that it holds for the pair that was picked because it is the widest: its
+// lower end is above 0 only where some pair differs beyond chance, however many groups there are and however small they are. Judge a
+// difference by its lower end and a ratio by its upper end; the value alone is large in any small group.
+type Gap struct {
+	stat.Estimate
+
+	Low, High string // the groups with the smallest and the largest rate; the first by name among equals
+}
+
+// Report is what groups say about each other.
+type Report struct {
+	Groups []Rates // in the order of their names
+
+	DemographicParityDifference Gap // largest selection rate - smallest
+	DemographicParityRatio      Gap // smallest selection rate / largest; no p-value: that of the difference is its own
+	EqualOpportunityDifference  Gap // largest TPR - smallest
+	EqualizedOddsDifference     Gap // the larger of the differences of TPR and of FPR
+	AccuracyDifference          Gap
+}
+
+// Assess compares groups at a level of confidence, such as 0.95; they must have different names.
+//
+// Formulas: differences are the largest rate less the smallest, over the groups in which the rate exists; the ratio is the smallest by
+// the largest; equalised odds is the larger of two differences. Intervals: of a difference the largest ends of Newcombe's intervals of
+// all k(k-1)/2 pairs at the Bonferroni level 1 - (1 - level)/pairs; of the ratio the box of Wilson's intervals of all groups at level
+// 1 - (1 - level)/k; of equalised odds as of both differences at half the error. p-value: the smallest one of all pairs
+// (stat.TwoProportions), times their number; H₀: all groups have one rate. All of them are conservative.
+// Special cases: a rate that exists in fewer than two groups leaves no gap; a largest rate of 0 leaves no ratio; equalised odds needs
+// both of its differences. Cost: quadratic in the number of groups.
+// Reference: M. Hardt, E. Price, N. Srebro, Equality of opportunity in supervised learning, 2016; S. Barocas, M. Hardt, A. Narayanan,
+// Fairness and Machine Learning, 2023; the definitions of Fairlearn.
+func Assess(groups []Group, level float64) Report {
+	groups = slices.SortedFunc(slices.Values(groups), func(a, b Group) int { return cmp.Compare(a.Name, b.Name) })
+	counted := func(of func(g *Group) (k, n uint64)) []count {
+		out := make([]count, len(groups))
+		for i := range groups {
+			k, n := of(&groups[i])
+			out[i] = count{groups[i].Name, k, n}
+		}
+		return out
+	}
+	selection := counted(func(g *Group) (k, n uint64) { return g.Selected, g.N })
+	tpr := counted(func(g *Group) (k, n uint64) { return g.TP, g.TP + g.FN })
+	fpr := counted(func(g *Group) (k, n uint64) { return g.FP, g.FP + g.TN })
+	accuracy := counted(func(g *Group) (k, n uint64) { return g.TP + g.TN, g.TP + g.FP + g.FN + g.TN })
+	var report Report
+	for i, g := range groups {
+		report.Groups = append(report.Groups, Rates{
+			Name: g.Name, N: g.N, Labelled: accuracy[i].n,
+			SelectionRate: selection[i].rate(level, "no prediction"), TPR: tpr[i].rate(level, "no positive label"),
+			FPR: fpr[i].rate(level, "no negative label"), Accuracy: accuracy[i].rate(level, "no label"),
+		})
+	}
+	report.DemographicParityDifference = difference(selection, level, "predictions")
+	report.DemographicParityRatio = ratio(selection, level)
+	report.EqualOpportunityDifference = difference(tpr, level, "positive labels")
+	report.AccuracyDifference = difference(accuracy, level, "labels")
+	half := 1 - (1-level)/2
+	report.EqualizedOddsDifference = larger(difference(tpr, half, "positive labels"), difference(fpr, half, "negative labels"))
+	return report
+}
+
+// count is k of n in one group.
+type count struct {
+	name string
+	k, n uint64
+}
+
+func (c count) value() float64 { return float64(c.k) / float64(c.n) }
+
+func (c count) rate(level float64, why string) stat.Estimate {
+	i, ok := stat.Wilson(c.k, c.n, level)
+	if !ok {
+		return stat.Missing(why + " in this group")
+	}
+	v := c.value()
+	return stat.Estimate{Value: &v, Lower: &i.Lower, Upper: &i.Upper, PValue: nil, Reason: ""}
+}
+
+// defined returns the groups in which a rate exists, and those with the smallest and the largest.
+func defined(all []count) (some []count, low, high count) {
+	some = slices.DeleteFunc(slices.Clone(all), func(c count) bool { return c.n == 0 })
+	if len(some) == 0 {
+		return nil, count{}, count{}
+	}
+	order := func(a, b count) int { return cmp.Compare(a.value(), b.value()) }
+	return some, slices.MinFunc(some, order), slices.MaxFunc(some, order)
+}
+
+func difference(all []count, level float64, what string) Gap {
+	some, low, high := defined(all)
+	if len(some) < 2 {
+		return Gap{Estimate: stat.Missing("fewer than two groups have " + what), Low: "", High: ""}
+	}
+	pairs := float64(len(some)) * float64(len(some)-1) / 2
+	each := 1 - (1-level)/pairs
+	lower, upper, p := 0.0, 0.0, 1.0
+	for i, a := range some {
+		for _, b := range some[i+1:] {
+			if a.value() > b.value() {
+				a, b = b, a
+			}
+			// Both have events, so both exist.
+			between, _ := stat.Newcombe(a.k, a.n, b.k, b.n, each)
+			chance, _ := stat.TwoProportions(a.k, a.n, b.k, b.n)
+			// The distance is |difference|: it is at most the end that is further from 0.
+			lower, upper, p = max(lower, between.Lower), max(upper, between.Upper, -between.Lower), min(p, chance)
+		}
+	}
+	v := high.value() - low.value()
+	p = min(1, p*pairs)
+	return Gap{Estimate: stat.Estimate{Value: &v, Lower: &lower, Upper: &upper, PValue: &p, Reason: ""}, Low: low.name, High: high.name}
+}
+
+func ratio(all []count, level float64) Gap {
+	some, low, high := defined(all)
+	switch {
+	case len(some) < 2:
+		return Gap{Estimate: stat.Missing("fewer than two groups have predictions"), Low: "", High: ""}
+	case high.k == 0:
+		return Gap{Estimate: stat.Missing("nobody was selected"), Low: low.name, High: high.name}
+	}
+	each := 1 - (1-level)/float64(len(some))
+	lower, upper := math.Inf(1), 1.0
+	for i, a := range some {
+		box, _ := stat.Wilson(a.k, a.n, each)
+		for j, b := range some {
+			if i != j {
+				other, _ := stat.Wilson(b.k, b.n, each)
+				// other.Upper is above 0, other.Lower may be 0: then the quotient is unbounded, and 1 stays.
+				lower = min(lower, box.Lower/other.Upper)
+				if other.Lower > 0 {
+					upper = min(upper, box.Upper/other.Lower)
+				}
+			}
+		}
+	}
+	v := low.value() / high.value()
+	lower = min(lower, 1)
+	return Gap{Estimate: stat.Estimate{Value: &v, Lower: &lower, Upper: &upper, PValue: nil, Reason: ""}, Low: low.name, High: high.name}
+}
+
+// larger returns the larger of two gaps, both at half the error, with an interval and a p-value of both together.
+func larger(a, b Gap) Gap {
+	for _, g := range []Gap{a, b} {
+		if g.Value == nil {
+			return Gap{Estimate: stat.Missing(g.Reason), Low: "", High: ""}
+		}
+	}
+	lower, upper := max(*a.Lower, *b.Lower), max(*a.Upper, *b.Upper)
+	p := min(1, 2*min(*a.PValue, *b.PValue))
+	out := a
+	if *b.Value > *a.Value {
+		out = b
+	}
+	out.Lower, out.Upper, out.PValue = &lower, &upper, &p
+	return out
+}
