@@ -10,12 +10,30 @@ import (
 
 // Book holds the incidents of one model. The zero value is an empty one. It is not safe for concurrent use.
 type Book struct {
-	open map[Subject]*Incident
+	open     map[Subject]*Incident
+	compiled map[string]*Condition // the conditions that were met, by their expression; not a part of the state
+}
+
+// maxCompiled bounds the conditions that a book keeps compiled: more than a model's rules have, so that only those of earlier
+// configurations are forgotten.
+const maxCompiled = 1000
+
+// condition returns a compiled expression, nil where it is none, which Validate refuses.
+func (b *Book) condition(source string) *Condition {
+	c, known := b.compiled[source]
+	if !known {
+		if len(b.compiled) >= maxCompiled || b.compiled == nil {
+			b.compiled = map[string]*Condition{}
+		}
+		c, _ = Compile(source)
+		b.compiled[source] = c
+	}
+	return c
 }
 
 // Restore returns the book of stored incidents.
 func Restore(stored []Incident) *Book {
-	b := &Book{open: map[Subject]*Incident{}}
+	b := &Book{open: map[Subject]*Incident{}, compiled: nil}
 	for i := range stored {
 		if in := b.open[stored[i].Subject]; in != nil {
 			in.absorb(&stored[i])
@@ -76,7 +94,7 @@ func (b *Book) step(r *Rule, sum *result.Summary, features []result.Feature) []r
 	if in := b.open[subject]; in != nil {
 		past = in.Past
 	}
-	observed := r.observe(past, sum, features)
+	observed := b.observe(r, past, sum, features)
 	hit := slices.ContainsFunc(observed, func(o observation) bool { return o.hit })
 	point, remembers := r.point(sum)
 	if b.open[subject] == nil && !hit && !remembers {

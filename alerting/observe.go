@@ -23,7 +23,7 @@ type observation struct {
 }
 
 // observe returns what a result says to the rule, given what the rule remembers.
-func (r *Rule) observe(past []Point, sum *result.Summary, features []result.Feature) []observation {
+func (b *Book) observe(r *Rule, past []Point, sum *result.Summary, features []result.Feature) []observation {
 	switch r.Kind {
 	case KindFeatureDrift:
 		return r.drift(result.RoleFeature, features)
@@ -46,7 +46,7 @@ func (r *Rule) observe(past []Point, sum *result.Summary, features []result.Feat
 	case KindLoss:
 		return r.loss(sum)
 	case KindCondition:
-		return r.condition(sum, features)
+		return r.condition(b.condition(r.When), sum, features)
 	case KindNoData, KindQuality, KindLabelCoverage: // decided by the watermark; no result says anything about quality yet
 	}
 	return nil
@@ -298,10 +298,9 @@ func (r *Rule) loss(sum *result.Summary) []observation {
 }
 
 // condition holds where the user's expression says so.
-func (r *Rule) condition(sum *result.Summary, features []result.Feature) []observation {
-	c, err := Compile(r.When)
-	if err != nil {
-		return nil // Validate refused it
+func (r *Rule) condition(c *Condition, sum *result.Summary, features []result.Feature) []observation {
+	if c == nil {
+		return nil
 	}
 	holds, err := c.Holds(factsOf(sum, features))
 	if err != nil {

@@ -13,11 +13,11 @@ const maxUnknown = 10
 // Unknown says which rules look at a feature that a result has not got, and so never judge it: a name that is misspelt, that the
 // reference was made without, or that the configuration ignores. It gives one line for each rule and name, in the order of the
 // rules, at most ten and a line that counts the others. features are those of one result that was compared with a reference.
-func Unknown(rules []Rule, features []result.Feature, ignored func(role result.Role, name string) bool) []string {
+func (b *Book) Unknown(rules []Rule, features []result.Feature, ignored func(role result.Role, name string) bool) []string {
 	var out []string
 	for i := range rules {
 		r := &rules[i]
-		role, names := r.looksAt()
+		role, names := b.looksAt(r)
 		for k, name := range names {
 			known := slices.ContainsFunc(features, func(f result.Feature) bool {
 				return f.Feature == name && (role == "" || f.Role == role)
@@ -39,7 +39,7 @@ func Unknown(rules []Rule, features []result.Feature, ignored func(role result.R
 }
 
 // looksAt returns the features that a rule names, and the role that they must have; empty: any.
-func (r *Rule) looksAt() (role result.Role, names []string) {
+func (b *Book) looksAt(r *Rule) (role result.Role, names []string) {
 	switch r.Kind { //nolint:exhaustive // the others name no feature
 	case KindFeatureDrift:
 		return result.RoleFeature, r.Features
@@ -48,11 +48,9 @@ func (r *Rule) looksAt() (role result.Role, names []string) {
 	case KindMissingValues, KindInvalidValues, KindUnseenValues, KindOutOfRange:
 		return "", r.Features
 	case KindCondition:
-		c, err := Compile(r.When)
-		if err != nil {
-			return "", nil // Validate refused it
+		if c := b.condition(r.When); c != nil {
+			names, _ = c.Statistics()
 		}
-		names, _ = c.Statistics()
 		return "", names
 	}
 	return "", nil

@@ -41,14 +41,14 @@ func TestUnknown(t *testing.T) {
 		`unknown_feature: rule gone looks at "postcode", which the configuration ignores: it is never judged`,
 		`unknown_feature: rule sum looks at "inc\"ome", which the reference has not got: it is never judged`,
 	}
-	if diff := cmp.Diff(want, alerting.Unknown(rules, features, ignored)); diff != "" {
+	if diff := cmp.Diff(want, (&alerting.Book{}).Unknown(rules, features, ignored)); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
 	var many []string
 	for i := range 500 {
 		many = append(many, fmt.Sprintf("f%03d%s", i, strings.Repeat("x", 1000)))
 	}
-	got := alerting.Unknown([]alerting.Rule{rule("wide", alerting.KindOutOfRange, many...)}, features, ignored)
+	got := (&alerting.Book{}).Unknown([]alerting.Rule{rule("wide", alerting.KindOutOfRange, many...)}, features, ignored)
 	if len(got) != 11 || got[10] != "unknown_feature: and 490 more" || len(got[0]) > 300 {
 		t.Errorf("%d lines, the last is %q", len(got), got[len(got)-1])
 	}

@@ -41,7 +41,7 @@ func (p *Partition) emit(s *source, w *window.Status, out *Output) bool {
 		if !v.wanted || i < w.Written {
 			continue
 		}
-		sum, docs := describeView(s.Model, w, config, base, v)
+		sum, docs := describeView(s, w, config, base, v)
 		if !p.fits(out, docs) {
 			p.store.touchSource(s.Model)
 			return false
@@ -59,7 +59,7 @@ func (p *Partition) emit(s *source, w *window.Status, out *Output) bool {
 		}
 	}
 	if all := len(views) + 1; w.Emitted == 0 && w.Written < all {
-		sum := summary(s.Model, w, config, base, views[0])
+		sum := summary(s, w, config, base, views[0])
 		var present []string
 		for _, v := range views[1:] {
 			present = append(present, v.version)
@@ -195,15 +195,15 @@ func merge(into, c *cells.Counts) {
 }
 
 // describeView serialises a view's documents: the summary, then its features in as many parts as they need.
-func describeView(model string, w *window.Status, config ModelConfig, base baseline, v *view) (*result.Summary, []result.Doc) {
-	sum := summary(model, w, config, base, v)
+func describeView(s *source, w *window.Status, config ModelConfig, base baseline, v *view) (*result.Summary, []result.Doc) {
+	sum := summary(s, w, config, base, v)
 	runs := cut(v.features)
 	sum.Parts = len(runs)
 	docs := make([]result.Doc, 0, 1+len(runs))
-	docs = append(docs, result.Doc{ID: sum.ResultID, Kind: result.KindResult, Model: model, Data: encode(sum)})
+	docs = append(docs, result.Doc{ID: sum.ResultID, Kind: result.KindResult, Model: s.Model, Data: encode(sum)})
 	for i, features := range runs {
 		docs = append(docs, result.Doc{
-			ID: fmt.Sprintf("%s.%d", sum.ResultID, i), Kind: result.KindResult, Model: model,
+			ID: fmt.Sprintf("%s.%d", sum.ResultID, i), Kind: result.KindResult, Model: s.Model,
 			Data: encode(result.FeatureDoc{
 				Schema: result.SchemaVersion, Type: "features", ResultID: sum.ResultID, Part: i, Key: sum.Key, Window: sum.Window,
 				Revision: sum.Revision, Ref: sum.Ref, Features: features,
@@ -236,19 +236,19 @@ func encode(v any) []byte {
 }
 
 // summary computes what a view says beside its features, and judges them.
-func summary(model string, w *window.Status, config ModelConfig, base baseline, v *view) result.Summary {
+func summary(s *source, w *window.Status, config ModelConfig, base baseline, v *view) result.Summary {
 	tally, status, latency := window.Tally{}, map[string]uint64{}, cells.NewHistogram()
 	for _, pane := range v.panes {
 		tally.Add(&pane.Tally)
 		tally.Late += pane.LateFor[w.ID.Spec()]
-		for s, n := range pane.Status {
-			status[s] += n
+		for code, n := range pane.Status {
+			status[code] += n
 		}
 		if err := latency.Merge(pane.Latency); err != nil {
 			panic(fmt.Sprintf("BUG: latencies that do not add: %v", err))
 		}
 	}
-	key := result.Key{Model: model, Version: v.version, Segment: result.All}
+	key := result.Key{Model: s.Model, Version: v.version, Segment: result.All}
 	win := result.Window{Start: w.ID.Start(), End: w.ID.End, Size: w.ID.Size}
 	sum := result.Summary{
 		Schema: result.SchemaVersion, Type: "summary", ResultID: result.ID(key, win, w.ID.Every, w.ID.Fingerprint, w.Emitted),
@@ -280,7 +280,7 @@ func summary(model string, w *window.Status, config ModelConfig, base baseline, 
 	sum.Verdict, sum.DriftShare, sum.Reasons = detectors.Judge(v.features, config.Detectors)
 	sum.Reasons = append(sum.Reasons, incomplete...)
 	if v.version == result.All { // once a window, not once a version
-		sum.Reasons = append(sum.Reasons, alerting.Unknown(config.Rules, v.features, config.ignores)...)
+		sum.Reasons = append(sum.Reasons, s.book.Unknown(config.Rules, v.features, config.ignores)...)
 	}
 	return sum
 }
