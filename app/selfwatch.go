@@ -10,6 +10,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/driftd/driftd/config"
 	"github.com/driftd/driftd/journal"
 	"github.com/driftd/driftd/pipeline"
 	"github.com/driftd/driftd/selfalert"
@@ -19,9 +20,6 @@ const (
 	watchEvery = time.Second      // between two looks at what this process knows
 	askEvery   = 10 * time.Second // between two questions to the broker
 	askWithin  = 5 * time.Second
-
-	lagging    = 10_000 // messages that are stored and not committed
-	mostlyFull = 0.7    // share of a bound from which on somebody should look
 )
 
 // selfwatch is the one place that raises alerts about driftd itself. They go to the log, to the metrics, and to whoever asks for
@@ -113,10 +111,20 @@ func (c *conditions) add(on bool, name selfalert.Name, subject, format string, a
 	}
 }
 
+// thresholds returns those of the configuration that holds now.
+func (w *selfwatch) thresholds() config.SelfAlerts {
+	w.app.mu.Lock()
+	defer w.app.mu.Unlock()
+	return w.app.config.SelfAlerts
+}
+
+// reaches says whether a share is at least so many percent.
+func reaches(share float64, percent int) bool { return 100*share >= float64(percent) }
+
 // look returns the conditions that this process knows of by itself.
 func (w *selfwatch) look(now time.Time) conditions {
 	var c conditions
-	a := w.app
+	a, limits := w.app, w.thresholds()
 	c.add(!a.nc.IsConnected(), selfalert.BrokerAway, "broker", "%s", a.BrokerURL())
 	for _, s := range a.snapshots() {
 		part := fmt.Sprintf("partition %d", s.Partition)
@@ -127,7 +135,7 @@ func (w *selfwatch) look(now time.Time) conditions {
 		c.add(halted, selfalert.PartitionHalted, part, "%v", s.Err)
 		c.add(stopped && !full && !halted, selfalert.PartitionStopped, part, "%v", s.Err)
 		behind := max(s.Last, s.Position.Seq) - s.Position.Seq
-		c.add(s.Running && behind >= lagging, selfalert.Lag, part, "%d messages", behind)
+		c.add(s.Running && behind >= uint64(limits.LagMessages), selfalert.Lag, part, "%d messages", behind)
 		c.add(s.AloneTo > 0, selfalert.NoProgress, part, "%d starts; message by message up to %d", s.Fruitless, s.AloneTo)
 		c.add(w.grew(part+" lost", s.Stats.Lost), selfalert.MessagesLost, part, "%d since the start", s.Stats.Lost)
 		c.add(w.grew(part+" sourced", s.Stats.SourcedBack), selfalert.SourcedBack, part, "%d times since the start", s.Stats.SourcedBack)
@@ -170,6 +178,7 @@ func (w *selfwatch) stuck(partition int, backlog, forwarded uint64, now time.Tim
 // ask returns the conditions that only the broker knows of.
 func (w *selfwatch) ask(ctx context.Context) conditions {
 	var c conditions
+	limits := w.thresholds()
 	ctx, cancel := context.WithTimeout(ctx, askWithin)
 	defer cancel()
 	for _, s := range w.app.snapshots() {
@@ -179,11 +188,11 @@ func (w *selfwatch) ask(ctx context.Context) conditions {
 		}
 		info := stream.CachedInfo()
 		share := float64(info.State.Bytes) / float64(info.Config.MaxBytes)
-		c.add(info.Config.MaxBytes > 0 && share >= mostlyFull, selfalert.StateFilling, fmt.Sprintf("partition %d", s.Partition),
+		c.add(info.Config.MaxBytes > 0 && reaches(share, limits.StatePercent), selfalert.StateFilling, fmt.Sprintf("partition %d", s.Partition),
 			"%d of %d bytes", info.State.Bytes, info.Config.MaxBytes)
 	}
 	if share, n, err := w.app.sink.behind(ctx); err == nil {
-		c.add(share >= mostlyFull && n > sinkBatch, selfalert.SinkBehind, "store", "%d documents, %.0f %% of the outbox", n, 100*share)
+		c.add(reaches(share, limits.OutboxPercent) && n > sinkBatch, selfalert.SinkBehind, "store", "%d documents, %.0f %% of the outbox", n, 100*share)
 	}
 	return c
 }

@@ -41,6 +41,9 @@ type Config struct {
 	// Who is told of alerts, by a name of your own (1 to 64 of `A-Z a-z 0-9 _ -`). What a notifier was told is kept under its name.
 	Notifiers map[string]Notifier `yaml:"notifiers" key:"notifier"`
 
+	// When driftd alerts about itself. A reload changes it.
+	SelfAlerts SelfAlerts `yaml:"self_alerts"`
+
 	// What driftd says on its standard error.
 	Log Log `yaml:"log"`
 }
@@ -403,6 +406,19 @@ type Feature struct {
 
 	// `true` neither judges nor shows the feature; it is still counted.
 	Ignore bool `yaml:"ignore"`
+}
+
+// SelfAlerts are the thresholds of the alerts about driftd itself that depend on what an installation is made for; the others have
+// none. docs/operations.md lists all of them.
+type SelfAlerts struct {
+	// The alert `lag` fires when a partition has had so many stored messages, or more, that are not committed, for five minutes.
+	LagMessages int `yaml:"lag_messages" min:"1" max:"1000000000"`
+
+	// The alert `sink_behind` fires when the store has not taken this share of the outbox, in percent, for a minute.
+	OutboxPercent int `yaml:"outbox_percent" min:"1" max:"100"`
+
+	// The alert `state_filling` fires when a state stream is filled to this share of its limit, in percent.
+	StatePercent int `yaml:"state_percent" min:"1" max:"100"`
 }
 
 // Log is driftd's own log.

@@ -45,9 +45,10 @@ func Default() *Config {
 			Detectors:      detectors.Default(),
 			Rules:          defaultRules(),
 		},
-		Models:    map[string]Model{},
-		Notifiers: map[string]Notifier{},
-		Log:       Log{Level: "info", Format: "text"},
+		Models:     map[string]Model{},
+		Notifiers:  map[string]Notifier{},
+		SelfAlerts: SelfAlerts{LagMessages: 10_000, OutboxPercent: 70, StatePercent: 70},
+		Log:        Log{Level: "info", Format: "text"},
 	}
 }
 

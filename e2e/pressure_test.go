@@ -197,3 +197,22 @@ func TestFullStateStream(t *testing.T) {
 		}
 	}
 }
+
+// When a state stream counts as filling is a setting, and a reload changes it: an eighth of a stream of 2 MiB is more than 5 %, and
+// less than half.
+func TestThresholdOfSelfAlert(t *testing.T) {
+	t.Parallel() // it waits most of its time
+	d := startDaemon(t, pressureConfig+"self_alerts: {state_percent: 5}\n")
+	_, js := d.connect()
+	for range 4 {
+		if _, err := js.Publish(t.Context(), "driftd.state.0.junk", make([]byte, 64<<10)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	eventually(t, "the filling state stream is alerted", func() bool { return d.fires(selfalert.StateFilling) })
+	d.configure(pressureConfig + "self_alerts: {state_percent: 50}\n")
+	if status, body, err := d.fetch(http.MethodPost, "/-/reload", nil); err != nil || status != http.StatusOK {
+		t.Fatalf("reloading: %d %s %v", status, body, err)
+	}
+	eventually(t, "the alert is over", func() bool { return !d.fires(selfalert.StateFilling) })
+}

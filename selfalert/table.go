@@ -63,7 +63,7 @@ func Rules() []Rule {
 			"look at the outbox stream (its limits, its leader); nothing is lost until the state stream is full",
 		},
 		{
-			Lag, Warning, 5 * time.Minute, 0, "driftd is behind by more than 10,000 messages for five minutes: results come late",
+			Lag, Warning, 5 * time.Minute, 0, "driftd has been behind by self_alerts.lag_messages (10,000) or more for five minutes: results come late",
 			"give it more processor time, or share the models among several partitions; watch that the input stream keeps what is unread",
 		},
 		{
@@ -111,7 +111,7 @@ func Rules() []Rule {
 			"an origin that was made again is meant so, and loses nothing; if it was not, messages without an id may have been counted twice",
 		},
 		{
-			StateFilling, Warning, 0, 0, "the state stream is filled by more than 70 %: when it is full, counting stops",
+			StateFilling, Warning, 0, 0, "the state stream is filled to self_alerts.state_percent (70 %) or more: when it is full, counting stops",
 			"raise nats.state.max_bytes and `nats stream edit` the stream; look whether results are forwarded",
 		},
 		{
