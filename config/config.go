@@ -174,7 +174,8 @@ type Input struct {
 	// How long the input stream keeps a message. `0s` keeps all, until `max_bytes`.
 	MaxAge Duration `yaml:"max_age" min:"0s"`
 
-	// How large the input stream may grow. `0` is bounded by the disk only.
+	// How large the input stream may grow before its oldest messages go. `0`: 4 GiB for each partition, less where the broker has not
+	// enough room.
 	MaxBytes Bytes `yaml:"max_bytes" min:"0"`
 
 	// What happens when messages are gone that were not counted: retention overtook driftd, or somebody deleted them. `continue`
@@ -185,8 +186,9 @@ type Input struct {
 
 // State bounds the state stream.
 type State struct {
-	// How large the state stream may grow. A full state stream stops counting, and says so, until it is given more.
-	MaxBytes Bytes `yaml:"max_bytes" min:"1MiB"`
+	// How large the state stream of each partition may grow. A full state stream stops counting, and says so, until it is given more.
+	// `0`: 10 GiB shared among the partitions, at least 1 GiB each, less where the broker has not enough room. The broker reserves it.
+	MaxBytes Bytes `yaml:"max_bytes" min:"0"`
 }
 
 // Outbox bounds the outbox stream.
@@ -194,8 +196,8 @@ type Outbox struct {
 	// How long a result waits for a store that is down. Beyond it results expire, which is counted.
 	MaxAge Duration `yaml:"max_age" min:"1m"`
 
-	// How large the outbox may grow before its oldest results expire.
-	MaxBytes Bytes `yaml:"max_bytes" min:"1MiB"`
+	// How large the outbox may grow before its oldest results expire. `0`: 10 GiB, less where the broker has not enough room.
+	MaxBytes Bytes `yaml:"max_bytes" min:"0"`
 }
 
 // Web is the HTTP server.

@@ -158,11 +158,14 @@ func (k *checker) checkSizes() {
 		k.fail("limits.max_record", []string{"limits.max_message"},
 			"must not be larger than limits.max_message (%s), got %s: a message holds at least one record", l.MaxMessage, l.MaxRecord)
 	}
+	if n.Outbox.MaxBytes > 0 && n.Outbox.MaxBytes < MiB {
+		k.fail("nats.outbox.max_bytes", nil, "must be 0 or at least 1MiB, got %s", n.Outbox.MaxBytes)
+	}
 	if n.URL == "" && l.MaxMessage > n.Embedded.MaxPayload {
 		k.fail("limits.max_message", []string{"nats.url", "nats.embedded.max_payload"},
 			"must not be larger than nats.embedded.max_payload (%s), got %s: the broker refuses larger ones", n.Embedded.MaxPayload, l.MaxMessage)
 	}
-	if n.State.MaxBytes/2 < k.c.Commit.MaxBytes {
+	if n.State.MaxBytes != 0 && n.State.MaxBytes/2 < k.c.Commit.MaxBytes {
 		k.fail("nats.state.max_bytes", []string{"commit.max_bytes"},
 			"must be at least twice commit.max_bytes (%s), got %s: the state stream holds a commit beside the one before",
 			k.c.Commit.MaxBytes, n.State.MaxBytes)

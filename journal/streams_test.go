@@ -3,6 +3,7 @@ package journal_test
 import (
 	"bytes"
 	"errors"
+	"maps"
 	"slices"
 	"strings"
 	"testing"
@@ -133,13 +134,76 @@ func TestOverlappingSubjectsAreExplained(t *testing.T) {
 	}
 }
 
-func TestFit(t *testing.T) {
-	l := journal.Layout{StateMaxBytes: 100}.Fit(1 << 30)
-	if l.StateMaxBytes != 100 || l.InputMaxBytes <= 0 || l.InputMaxBytes+l.OutboxMaxBytes+l.ReferencesBytes > 1<<30*8/10 {
-		t.Errorf("fitted = %+v", l)
+// reserved returns what the streams of two partitions, the outbox and the references may grow to, by name.
+func reserved(t *testing.T, js jetstream.JetStream) (total int64, of map[string]int64) {
+	t.Helper()
+	of = map[string]int64{}
+	for _, name := range []string{"DRIFTD_IN_0", "DRIFTD_IN_1", "DRIFTD_STATE_0", "DRIFTD_STATE_1", "DRIFTD_OUTBOX", "DRIFTD_REFERENCES"} {
+		s, err := js.Stream(deadline(t), name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		of[name] = s.CachedInfo().Config.MaxBytes
+		total += of[name]
 	}
-	if l := (journal.Layout{}).Fit(1 << 40); l.InputMaxBytes != 0 {
-		t.Errorf("a large disk needs no fitting: %+v", l)
+	return total, of
+}
+
+func twoPartitions() journal.Layout {
+	return journal.Layout{Partitions: []journal.Partition{
+		{Number: 0, Subjects: []string{"ml.events.a"}}, {Number: 1, Subjects: []string{"ml.events.b"}},
+	}}
+}
+
+// The defaults fit into the store that is known: the sizes of two partitions add up to 4+4+5+5+10+1 GiB, and 80 % of 5 GiB is 4. What
+// exists stays as it is when less is left at the next start, and a given size is never scaled.
+func TestFit(t *testing.T) {
+	_, js := brokertest.New(t)
+	l := twoPartitions()
+	l.OutboxMaxBytes = 1 << 30
+	if err := journal.EnsureStreams(deadline(t), js, l.Fit(5<<30)); err != nil {
+		t.Fatal(err)
+	}
+	total, of := reserved(t, js)
+	if total > 4<<30 || total < 4<<30-6 || of["DRIFTD_OUTBOX"] != 1<<30 || of["DRIFTD_STATE_0"]/5 != of["DRIFTD_IN_1"]/4 {
+		t.Errorf("reserved %d bytes: %v; want all of 4 GiB, and the parts of the defaults", total, of)
+	}
+	if err := journal.EnsureStreams(deadline(t), js, l.Fit(3<<30)); err != nil {
+		t.Errorf("with less room than the streams were made with: %v", err)
+	}
+}
+
+// A broker that says nothing of its room, and has less than the defaults: every stream gets the same part.
+func TestNoRoomForTheDefaults(t *testing.T) {
+	e := brokertest.Start(t, "")
+	_, js := brokertest.Connect(t, e.URL(), e.Token())
+	const room = 3 << 30
+	if e.StoreLimit() < 2*room {
+		t.Fatalf("this test needs a disk with more than %d bytes", int64(3*room))
+	}
+	if _, err := js.CreateStream(deadline(t), jetstream.StreamConfig{Name: "OTHERS", Subjects: []string{"others"}, MaxBytes: e.StoreLimit() - room}); err != nil {
+		t.Fatal(err)
+	}
+	if err := journal.EnsureStreams(deadline(t), js, twoPartitions()); err != nil {
+		t.Fatal(err)
+	}
+	// 29 GiB by default: a sixteenth is the largest power of two that fits 3 GiB.
+	total, of := reserved(t, js)
+	want := map[string]int64{
+		"DRIFTD_IN_0": 256 << 20, "DRIFTD_IN_1": 256 << 20, "DRIFTD_STATE_0": 320 << 20, "DRIFTD_STATE_1": 320 << 20, "DRIFTD_OUTBOX": 640 << 20,
+		"DRIFTD_REFERENCES": 64 << 20,
+	}
+	if !maps.Equal(of, want) {
+		t.Errorf("reserved %d bytes: %v, want %v", total, of, want)
+	}
+	// A size that was asked for is not negotiable.
+	if err := js.DeleteStream(deadline(t), "DRIFTD_OUTBOX"); err != nil {
+		t.Fatal(err)
+	}
+	l := twoPartitions()
+	l.OutboxMaxBytes = 2 * room
+	if err := journal.EnsureStreams(deadline(t), js, l); err == nil || !strings.Contains(err.Error(), "lower its max_bytes") {
+		t.Errorf("a given size without room: %v", err)
 	}
 }
 

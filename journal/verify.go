@@ -10,22 +10,29 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 )
 
-// ensure creates a stream, or verifies the one that has its name.
-func ensure(ctx context.Context, js jetstream.JetStream, want jetstream.StreamConfig, l limits) error {
+// errNoRoom is wrapped by the error of a stream whose default size the broker has no room for.
+var errNoRoom = errors.New("the broker has no room for its default size")
+
+// ensure creates a stream, or verifies the one that has its name. One that was created with more room than is wanted now is made smaller.
+func ensure(ctx context.Context, js jetstream.JetStream, want jetstream.StreamConfig, l limits, created map[string]bool) error {
 	s, err := js.Stream(ctx, want.Name)
-	if errors.Is(err, jetstream.ErrStreamNotFound) {
+	switch {
+	case err == nil && created[want.Name] && want.MaxBytes < s.CachedInfo().Config.MaxBytes:
+		s, err = js.UpdateStream(ctx, want)
+	case errors.Is(err, jetstream.ErrStreamNotFound):
 		s, err = js.CreateStream(ctx, want)
+		created[want.Name] = err == nil
 		if errors.Is(err, jetstream.ErrStreamNameAlreadyInUse) {
 			s, err = js.Stream(ctx, want.Name) // another process was faster, with other settings
 		}
 	}
 	if err != nil {
-		return createError(want, err)
+		return createError(want, err, l.maxBytes == 0)
 	}
 	return verifyOwn(s.CachedInfo().Config, want, l)
 }
 
-func createError(want jetstream.StreamConfig, err error) error {
+func createError(want jetstream.StreamConfig, err error, scalable bool) error {
 	var api jetstream.JetStreamError
 	if errors.As(err, &api) && api.APIError() != nil {
 		switch api.APIError().ErrorCode {
@@ -33,6 +40,9 @@ func createError(want jetstream.StreamConfig, err error) error {
 			return fmt.Errorf("creating stream %s: %w: another stream already captures one of %s; "+
 				"name it in nats.partitions to use it as it is, or give driftd other subjects", want.Name, err, strings.Join(want.Subjects, ", "))
 		case codeStorageExceeded, codeInsufficientResources, codeMaxBytesLimit:
+			if scalable {
+				err = fmt.Errorf("%w: %w", errNoRoom, err)
+			}
 			return fmt.Errorf("creating stream %s: %w: it reserves %d bytes; lower its max_bytes or give the broker more storage",
 				want.Name, err, want.MaxBytes)
 		}
