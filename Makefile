@@ -8,7 +8,7 @@ PYTHON   ?= python3
 LINT     := $(GO) tool -modfile=tools/golangci-lint/go.mod golangci-lint
 
 .DEFAULT_GOAL := help
-.PHONY: help build test race test-influx2 lint fmt fuzz simulate bench bench-analyze bench-influx verify-conventions bench-quiet soak chaos generate screenshots metrics ci docker clean
+.PHONY: help build test race test-influx2 lint fmt fuzz simulate bench bench-analyze bench-influx verify-conventions bench-quiet bench-sequential soak chaos generate screenshots metrics ci docker clean
 
 help: ## list these targets
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z0-9-]+:.*## / {printf "  make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -61,6 +61,9 @@ bench-influx: ## measure points a second from the outbox into InfluxDB, as a rat
 
 bench-quiet: ## how often and how soon driftd and other tools alarm, without drift and with it (QUICK=1: about a minute)
 	$(GO) run ./bench/quiet $(if $(QUICK),-quick) $(QUIETFLAGS)
+
+bench-sequential: ## how often a comparison of versions errs when it is read at every window, what that costs, and the change detectors (QUICK=1)
+	$(GO) run ./bench/sequential $(if $(QUICK),-quick)
 
 verify-conventions: build ## compare analyze --convention with the tools themselves, from PyPI (PYTHON=python3.11; minutes)
 	$(GO) run ./bench/conventions -driftd bin/driftd -python $(PYTHON)
