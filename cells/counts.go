@@ -83,8 +83,7 @@ func (c *Counts) AddNumber(x float64) {
 		c.min, c.max = min(c.min, x), max(c.max, x)
 	}
 	c.n++
-	c.Sum.Add(x)
-	c.SumSquares.AddSquare(x)
+	exact.AddBoth(&c.Sum, &c.SumSquares, x)
 }
 
 // AddCategories counts n values v of a categorical feature. The caller sees to it that the counts fit 64 bits.

@@ -23,7 +23,8 @@ const (
 // below c_1 or above c_m has outer cells, see outerKey. Categorical: one dense cell a category, in byte order, and `other`.
 type Space struct {
 	kind       Kind
-	points     []float64
+	points     []float64 // the array behind them goes on with NaN, see locate
+	table      table
 	categories []string
 	index      map[string]int // category to cell
 }
@@ -34,7 +35,7 @@ func NewNumeric(points []float64) (*Space, error) {
 	if len(points) > MaxPoints {
 		return nil, fmt.Errorf("building cells: %d cut points, at most %d are allowed", len(points), MaxPoints)
 	}
-	own := slices.Clone(points)
+	own := append(make([]float64, 0, len(points)+glance), points...)
 	for i, p := range own {
 		if math.IsNaN(p) || math.IsInf(p, 0) {
 			return nil, fmt.Errorf("building cells: cut point %d is %v, it must be finite", i, p)
@@ -46,7 +47,14 @@ func NewNumeric(points []float64) (*Space, error) {
 			return nil, fmt.Errorf("building cells: cut point %d (%v) is not above the one before (%v)", i, p, own[i-1])
 		}
 	}
-	return &Space{kind: Numeric, points: own}, nil
+	s := &Space{kind: Numeric, points: own}
+	for i := range glance {
+		own[:cap(own)][len(own)+i] = math.NaN()
+	}
+	if len(own) > 1 {
+		s.table = newTable(own)
+	}
+	return s, nil
 }
 
 // NewCategorical returns the cells of a categorical feature that tracks the given categories; every other value is `other`.
@@ -89,47 +97,6 @@ func (s *Space) size() int {
 		return len(s.categories) + 1
 	}
 	return max(2*len(s.points)-1, 0)
-}
-
-// Places that are no dense cell.
-const (
-	placeBelow = -1
-	placeAbove = -2
-)
-
-// locate returns the dense cell of x, or placeBelow or placeAbove. x is finite.
-func (s *Space) locate(x float64) int {
-	d := s.points
-	n := len(d)
-	if n == 0 {
-		return placeAbove
-	}
-	// A branch-free lower bound: the number of points < x. The mask is the form that the compiler turns into no branch.
-	base := 0
-	for n > 1 {
-		half := n >> 1
-		base += half & -boolToInt(d[base+half-1] < x)
-		n -= half
-	}
-	base += boolToInt(d[base] < x)
-	switch {
-	case base == len(d):
-		return placeAbove
-	case d[base] == x:
-		return 2 * base
-	case base == 0:
-		return placeBelow
-	}
-	return 2*base - 1
-}
-
-// boolToInt is written so that the compiler makes one instruction of it.
-func boolToInt(b bool) int {
-	var i int
-	if b {
-		i = 1
-	}
-	return i
 }
 
 // bounds returns the ends of dense cell i of a numeric space, equal for a point.

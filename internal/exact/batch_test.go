@@ -40,9 +40,15 @@ func TestAddAllEqualsOneByOne(t *testing.T) {
 			exact.AddAll(&sum, &squares, xs[n/3:])
 			scatter.AddAll(&scattered, &scatteredSquares, xs[:n/4])
 			scatter.AddAll(&scattered, &scatteredSquares, xs[n/4:])
+			var both, bothSquares exact.Sum
 			for _, x := range xs {
 				wantSum.Add(x)
 				wantSquares.AddSquare(x)
+				exact.AddBoth(&both, &bothSquares, x)
+			}
+			if !bytes.Equal(both.AppendBinary(nil), wantSum.AppendBinary(nil)) ||
+				!bytes.Equal(bothSquares.AppendBinary(nil), wantSquares.AppendBinary(nil)) {
+				t.Errorf("%s, %d values: the sums that are added to together differ", name, n)
 			}
 			if !bytes.Equal(sum.AppendBinary(nil), wantSum.AppendBinary(nil)) ||
 				!bytes.Equal(squares.AppendBinary(nil), wantSquares.AppendBinary(nil)) {

@@ -63,6 +63,40 @@ func (s *Sum) AddSquare(x float64) {
 	}
 }
 
+// AddBoth is sum.Add(x) and squares.AddSquare(x), and takes the direct way where neither window must be widened nor a carry be propagated:
+// nearly always.
+func AddBoth(sum, squares *Sum, x float64) {
+	m, exp, ok := split(x)
+	if p := uint(exp + bias); ok && m != 0 {
+		q := uint(2*exp + bias)
+		i, j := int(p/chunkBits)-sum.base, int(q/chunkBits)-squares.base
+		if i >= 0 && i+3 <= len(sum.chunks) && j >= 0 && j+5 <= len(squares.chunks) && sum.pending < maxPending-1 && squares.pending < maxPending-1 {
+			const mask = 1<<chunkBits - 1
+			sign := int64(math.Float64bits(x)) >> 63 // 0 or -1: (v ^ sign) - sign is ±v
+			shift := p % chunkBits
+			w0, w1 := m<<shift, m>>(64-shift)
+			c := (*[3]int64)(sum.chunks[i:])
+			c[0] += (int64(w0&mask) ^ sign) - sign
+			c[1] += (int64(w0>>chunkBits) ^ sign) - sign
+			c[2] += (int64(w1) ^ sign) - sign
+			shift = q % chunkBits
+			hi, lo := bits.Mul64(m, m)
+			w0, w1 = lo<<shift, hi<<shift|lo>>(64-shift)
+			d := (*[5]int64)(squares.chunks[j:])
+			d[0] += int64(w0 & mask)
+			d[1] += int64(w0 >> chunkBits)
+			d[2] += int64(w1 & mask)
+			d[3] += int64(w1 >> chunkBits)
+			d[4] += int64(hi >> (64 - shift))
+			sum.pending++
+			squares.pending++
+			return
+		}
+	}
+	sum.Add(x)
+	squares.AddSquare(x)
+}
+
 // split returns m and exp with |x| = m·2^exp, and false for NaN and infinities.
 func split(x float64) (m uint64, exp int, ok bool) {
 	u := math.Float64bits(x)

@@ -302,6 +302,19 @@ func BenchmarkAdd(b *testing.B) {
 	}
 }
 
+func BenchmarkAddBoth(b *testing.B) {
+	var s, q exact.Sum
+	xs := make([]float64, 1024)
+	r := rand.New(rand.NewPCG(7, 8))
+	for i := range xs {
+		xs[i] = r.NormFloat64()
+	}
+	b.ReportAllocs()
+	for i := 0; b.Loop(); i++ {
+		exact.AddBoth(&s, &q, xs[i&1023])
+	}
+}
+
 func BenchmarkAddSquare(b *testing.B) {
 	var s exact.Sum
 	b.ReportAllocs()
