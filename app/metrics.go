@@ -201,6 +201,10 @@ func partMetrics() []partMetric {
 			d("driftd_pipeline_last_commit_duration_seconds", "How long the last commit took."), value, true,
 			func(l *look) float64 { return l.LastCommit.Seconds() },
 		},
+		{
+			d("driftd_pipeline_last_commit_pause_seconds", "How long counting paused for the last commit, which is stored while counting goes on."), value, true,
+			func(l *look) float64 { return l.LastPause.Seconds() },
+		},
 	}
 }
 

@@ -134,6 +134,7 @@ type Snapshot struct {
 	Commits    uint64
 	Reloads    uint64
 	LastCommit time.Duration // how long the last commit took
+	LastPause  time.Duration // how long it kept counting waiting
 	Quarantine int
 	Fruitless  int    // ownerships in a row that committed nothing, this one not counted
 	AloneTo    uint64 // messages up to this one are folded alone; 0: none
@@ -225,6 +226,8 @@ type session struct {
 	idleAt      time.Time // when to look for idle sources next
 	careful     careful
 	backoff     *backoff
+	flight      *flight   // the commit that is on its way; nil: none
+	now         time.Time // when the last message was read, or waiting for one ended
 }
 
 func (w *Worker) session(ctx context.Context, backoff *backoff) error {
@@ -254,12 +257,19 @@ func (w *Worker) session(ctx context.Context, backoff *backoff) error {
 			slog.Any("err", err))
 		return fmt.Errorf("%w: %w", ErrReload, err)
 	}
+	landed := s.land() // the next session must find what this one committed
 	if ctx.Err() != nil && errors.Is(err, ctx.Err()) {
 		// Asked to stop: what was folded is good, and committing it saves the next owner the work.
 		final, cancel := context.WithTimeout(context.WithoutCancel(ctx), lastCommit)
 		defer cancel()
-		if err := s.commit(final); err != nil {
-			w.o.Logger.WarnContext(ctx, "the last commit failed: the next start folds again what it held", slog.Any("err", err))
+		if landed == nil {
+			landed = s.commit(final)
+		}
+		if landed == nil {
+			landed = s.settle(final)
+		}
+		if landed != nil {
+			w.o.Logger.WarnContext(ctx, "the last commit failed: the next start folds again what it held", slog.Any("err", landed))
 		}
 	}
 	w.base = w.snap.Stats // what was not committed is counted by the next session
@@ -306,9 +316,14 @@ func (w *Worker) acquire(ctx context.Context) (*session, error) {
 
 // loop reads, folds and commits until an error.
 func (s *session) loop(ctx context.Context, src Source) error {
-	s.idleAt = time.Now().Add(s.idleEvery())
+	s.now = time.Now()
+	s.idleAt = s.now.Add(s.idleEvery())
 	for {
 		m, pending, err := s.read(ctx, src)
+		s.now = time.Now()
+		if err := s.landed(ctx); err != nil {
+			return err
+		}
 		switch {
 		case errors.Is(err, ErrNoMessage):
 			if err := s.tick(ctx); err != nil {
@@ -326,8 +341,14 @@ func (s *session) loop(ctx context.Context, src Source) error {
 		if err := s.apply(ctx, m); err != nil {
 			return err
 		}
-		if s.commitsAlone(m.Seq) || !time.Now().Before(s.next) {
+		alone := s.commitsAlone(m.Seq)
+		if alone || !s.now.Before(s.next) {
 			if err := s.commit(ctx); err != nil {
+				return err
+			}
+		}
+		if alone {
+			if err := s.settle(ctx); err != nil {
 				return err
 			}
 		}
@@ -359,7 +380,7 @@ func (s *session) read(ctx context.Context, src Source) (fold.Message, uint64, e
 			return fold.Message{}, 0, err
 		}
 	default:
-		if !s.retryConfig.IsZero() && time.Now().After(s.retryConfig) {
+		if !s.retryConfig.IsZero() && s.now.After(s.retryConfig) {
 			if err := s.publishConfig(ctx); err != nil {
 				return fold.Message{}, 0, err
 			}
@@ -369,8 +390,12 @@ func (s *session) read(ctx context.Context, src Source) (fold.Message, uint64, e
 	if s.committable() && s.next.Before(until) {
 		until = s.next
 	}
-	if poll := time.Now().Add(250 * time.Millisecond); poll.Before(until) {
-		until = poll // a new configuration does not wait for an event
+	poll := 250 * time.Millisecond // a new configuration does not wait for an event
+	if s.flight != nil {
+		poll = 10 * time.Millisecond // nor do those who want to know that a commit is stored
+	}
+	if poll := s.now.Add(poll); poll.Before(until) {
+		until = poll
 	}
 	m, pending, err := src.Next(ctx, until)
 	if err != nil && ctx.Err() != nil {
@@ -387,14 +412,13 @@ func (s *session) committable() bool {
 
 // tick does what is due when nothing comes.
 func (s *session) tick(ctx context.Context) error {
-	now := time.Now()
-	if s.committable() && !now.Before(s.next) {
+	if s.committable() && !s.now.Before(s.next) {
 		if err := s.commit(ctx); err != nil {
 			return err
 		}
 	}
-	if !now.Before(s.idleAt) {
-		s.idleAt = now.Add(s.idleEvery())
+	if !s.now.Before(s.idleAt) {
+		s.idleAt = s.now.Add(s.idleEvery())
 		s.closeIdle(ctx)
 	}
 	return nil
@@ -403,7 +427,7 @@ func (s *session) tick(ctx context.Context) error {
 // apply folds a message, committing whenever a commit is full.
 func (s *session) apply(ctx context.Context, m fold.Message) error {
 	if s.changedAt.IsZero() {
-		s.changedAt = time.Now()
+		s.changedAt = s.now
 		s.next = s.changedAt.Add(s.o.Interval)
 	}
 	for {
@@ -426,38 +450,6 @@ func (s *session) apply(ctx context.Context, m fold.Message) error {
 				ErrHalt, m.Seq)
 		}
 	}
-}
-
-// commit stores everything since the last commit.
-func (s *session) commit(ctx context.Context) error {
-	if !s.committable() {
-		return nil
-	}
-	if s.mark == nil {
-		mark, err := s.o.Input.Mark(ctx, s.last)
-		if err != nil {
-			return fmt.Errorf("marking the position: %w", err)
-		}
-		s.mark = mark
-	}
-	begin := time.Now()
-	ctx, cancel := outlive(ctx, lastCommit)
-	defer cancel()
-	b := Batch{Mark: s.mark, Header: s.part.Header(), Shards: s.part.Changes(), Docs: s.out.Docs, DeadLetters: s.out.DeadLetters}
-	if err := s.store(ctx, b); err != nil {
-		return fmt.Errorf("committing: %w", err)
-	}
-	s.part.Committed()
-	s.backoff.reset() // not before: of two owners that undo each other's work, one must wait for long enough
-	s.out = fold.Output{Docs: nil, DeadLetters: nil, Bytes: 0, Results: 0}
-	s.changedAt, s.next = time.Time{}, time.Now().Add(s.o.Interval)
-	s.snap.Commits++
-	s.snap.Fruitless = 0
-	s.snap.LastCommit = time.Since(begin)
-	s.snap.Position, s.snap.Sources = s.part.Position(), s.part.Sources()
-	s.snap.Stats, s.snap.Quarantine = AddStats(s.base, s.part.Stats()), len(s.quarantine)
-	s.observe()
-	return nil
 }
 
 // publishConfig publishes the wanted configuration where the stream's is another one. In a stream that driftd may not write to
