@@ -296,7 +296,7 @@ type Limits struct {
 	// Versions of a model that have results of their own. Further ones are counted together as `other`.
 	MaxVersions int `yaml:"max_versions" min:"1" max:"1000"`
 
-	// Ids that are remembered to recognise a repeated event, in the order of the stream; each takes 28 to 36 bytes of memory.
+	// Ids that are remembered to recognise a repeated event, in the order of the stream; each takes 36 to 52 bytes of memory.
 	DedupIDs int `yaml:"dedup_ids" min:"0" max:"100000000"`
 
 	// Over how long a repeated event should be recognised. It costs nothing: where `dedup_ids` reach back less, results say so

@@ -242,7 +242,7 @@ func summary(s *source, w *window.Status, config ModelConfig, base baseline, v *
 		tally.Add(&pane.Tally)
 		tally.Late += pane.LateFor[w.ID.Spec()]
 		for code, n := range pane.Status {
-			status[code] += n
+			status[code] += *n
 		}
 		if err := latency.Merge(pane.Latency); err != nil {
 			panic(fmt.Sprintf("BUG: latencies that do not add: %v", err))

@@ -19,31 +19,46 @@ type idHash [2]uint64
 const segmentIDs = 8192
 
 // idSet remembers the last n ids of a partition in stream order: a ring, and an open-addressing index into it. It takes 20
-// bytes an id for the ring and 4 bytes a slot for two to four slots an id.
+// bytes an id for the ring and 8 bytes a slot for two to four slots an id: a slot holds so much of the hash that neither a search nor a
+// removal has to look into the ring for another id than its own, which would be a miss of the caches each.
 type idSet struct {
 	key    [2]uint64
 	n      int
-	ring   []idHash // grows to n
-	times  []uint32 // when the broker stored them, Unix seconds; 0 where a state of before does not say
-	base   uint64   // number of the first id that was in the ring; id i lies at ring[(i-base)%n]
-	total  uint64   // ids ever added
-	slots  []uint32 // 1 + index into ring; 0 is empty
-	dirty  map[uint64]bool
-	oldest uint64 // first segment that is stored
+	ring   []idHash          // grows to n
+	times  []uint32          // when the broker stored them, Unix seconds; 0 where a state of before does not say
+	base   uint64            // number of the first id that was in the ring; id i lies at ring[(i-base)%n]
+	total  uint64            // ids ever added
+	slots  []uint64          // the low half of the hash's first word above, 1 + index into ring below; 0 is empty
+	dirty  map[uint64][]byte // segments that changed; with what is to be stored where that is known already
+	open   bool              // the segment of the newest id changed, too
+	oldest uint64            // first segment that is stored
 	buf    []byte
 }
 
 func newIDSet(n int, key [2]uint64) *idSet {
-	return &idSet{key: key, n: n, ring: nil, times: nil, base: 0, total: 0, slots: make([]uint32, 1024), dirty: map[uint64]bool{}, oldest: 0, buf: nil}
+	return &idSet{key: key, n: n, ring: nil, times: nil, base: 0, total: 0, slots: make([]uint64, 1024), dirty: map[uint64][]byte{}, open: false, oldest: 0, buf: nil}
 }
 
 // hash returns the hash of length-prefixed parts, so that no two lists of parts share it by their bytes.
 func (s *idSet) hash(parts ...[]byte) idHash {
 	b := s.buf[:0]
 	for _, p := range parts {
-		b = binary.AppendUvarint(b, uint64(len(p)))
-		b = append(b, p...)
+		b = appendPart(b, p)
 	}
+	return s.sum(b)
+}
+
+// hashEvent is hash of what makes an event the same as another, and allocates nothing.
+func (s *idSet) hashEvent(model string, version, id []byte) idHash {
+	return s.sum(appendPart(appendPart(appendPart(appendPart(s.buf[:0], "e"), model), version), id))
+}
+
+func appendPart[T string | []byte](b []byte, part T) []byte {
+	return append(binary.AppendUvarint(b, uint64(len(part))), part...)
+}
+
+// sum returns the hash of b, which it keeps as scratch.
+func (s *idSet) sum(b []byte) idHash {
 	s.buf = b
 	lo, hi := siphash.Hash128(s.key[0], s.key[1], b)
 	return idHash{lo, hi}
@@ -64,12 +79,15 @@ func (s *idSet) add(h idHash, now int64) (repeated bool) {
 		}
 		s.ring, s.times = append(s.ring, h), append(s.times, seconds(now))
 	} else {
-		s.remove(s.ring[at], uint32(at)+1)
+		s.remove(slotOf(s.ring[at], at))
 		s.ring[at], s.times[at] = h, seconds(now)
 	}
-	s.insert(uint32(at) + 1)
-	s.dirty[s.total/segmentIDs] = true
-	s.total++
+	s.insert(slotOf(h, at))
+	s.open = true
+	if s.total++; s.total%segmentIDs == 0 {
+		// Full: encoded here and now, and not with all others in the pause for a commit.
+		s.open, s.dirty[s.total/segmentIDs-1] = false, s.encode(s.total/segmentIDs-1)
+	}
 	return false
 }
 
@@ -84,34 +102,41 @@ func (s *idSet) short(now, horizon int64) bool {
 	return len(s.ring) == 0 || int64(seconds(now))-int64(s.times[s.at(s.total-uint64(len(s.ring)))]) < horizon/1000
 }
 
-func (s *idSet) home(h idHash) uint64 { return h[0] & uint64(len(s.slots)-1) }
+// slotOf returns the slot's content for an id at an index of the ring.
+func slotOf(h idHash, at int) uint64 { return h[0]<<32 | uint64(at+1) }
+
+// home returns where the search for a slot's content begins. There are fewer than 2^32 slots.
+func (s *idSet) home(slot uint64) uint64 { return slot >> 32 & uint64(len(s.slots)-1) }
 
 func (s *idSet) find(h idHash) bool {
-	for i := s.home(h); s.slots[i] != 0; i = (i + 1) & uint64(len(s.slots)-1) {
-		if s.ring[s.slots[i]-1] == h {
+	want := slotOf(h, 0)
+	mask := uint64(len(s.slots) - 1)
+	for i := s.home(want); s.slots[i] != 0; i = (i + 1) & mask {
+		if s.slots[i]>>32 == want>>32 && s.ring[uint32(s.slots[i])-1] == h {
 			return true
 		}
 	}
 	return false
 }
 
-func (s *idSet) insert(slot uint32) {
-	i := s.home(s.ring[slot-1])
+func (s *idSet) insert(slot uint64) {
+	mask := uint64(len(s.slots) - 1)
+	i := s.home(slot)
 	for s.slots[i] != 0 {
-		i = (i + 1) & uint64(len(s.slots)-1)
+		i = (i + 1) & mask
 	}
 	s.slots[i] = slot
 }
 
 // remove deletes a slot and shifts back what lies behind it, so that no search ends early (Knuth, vol. 3, 6.4, algorithm R).
-func (s *idSet) remove(h idHash, slot uint32) {
+func (s *idSet) remove(slot uint64) {
 	mask := uint64(len(s.slots) - 1)
-	i := s.home(h)
+	i := s.home(slot)
 	for s.slots[i] != slot {
 		i = (i + 1) & mask
 	}
 	for j := (i + 1) & mask; s.slots[j] != 0; j = (j + 1) & mask {
-		if home := s.home(s.ring[s.slots[j]-1]); (j-home)&mask >= (j-i)&mask {
+		if home := s.home(s.slots[j]); (j-home)&mask >= (j-i)&mask {
 			s.slots[i] = s.slots[j]
 			i = j
 		}
@@ -124,9 +149,9 @@ func (s *idSet) at(i uint64) int { return int((i - s.base) % uint64(s.n)) }
 
 // index builds the index anew with a number of slots, a power of two.
 func (s *idSet) index(slots int) {
-	s.slots = make([]uint32, slots)
-	for i := range s.ring {
-		s.insert(uint32(i) + 1)
+	s.slots = make([]uint64, slots)
+	for i, h := range s.ring {
+		s.insert(slotOf(h, i))
 	}
 }
 
@@ -135,9 +160,16 @@ func segmentName(seg uint64) string { return fmt.Sprintf("ids.%d", seg) }
 
 // changes yields the segments that changed since the last call of clean, and those that are no longer needed with nil.
 func (s *idSet) changes(yield func(name string, data []byte)) {
+	if s.open {
+		s.dirty[(s.total-1)/segmentIDs] = nil
+	}
 	for _, seg := range slices.Sorted(maps.Keys(s.dirty)) {
-		if seg >= s.firstNeeded() { // else it is forgotten already
-			yield(segmentName(seg), s.encode(seg))
+		data := s.dirty[seg]
+		if data == nil || seg*segmentIDs < s.total-uint64(len(s.ring)) { // some of it is forgotten since
+			data = s.encode(seg)
+		}
+		if seg >= s.firstNeeded() { // else all of it is
+			yield(segmentName(seg), data)
 		}
 	}
 	for seg := s.oldest; seg < s.firstNeeded(); seg++ {
@@ -146,13 +178,20 @@ func (s *idSet) changes(yield func(name string, data []byte)) {
 }
 
 // changeCount returns how many messages changes will take.
-func (s *idSet) changeCount() int { return len(s.dirty) + int(s.firstNeeded()-s.oldest) }
+func (s *idSet) changeCount() int {
+	n := len(s.dirty) + int(s.firstNeeded()-s.oldest)
+	if s.open {
+		n++
+	}
+	return n
+}
 
 // firstNeeded returns the first segment that holds an id of the ring.
 func (s *idSet) firstNeeded() uint64 { return (s.total - uint64(len(s.ring))) / segmentIDs }
 
 func (s *idSet) clean() {
 	clear(s.dirty)
+	s.open = false
 	s.oldest = s.firstNeeded()
 }
 
@@ -250,7 +289,7 @@ func (s *idSet) resize(n int) {
 		kept, times = append(kept, s.ring[s.at(i)]), append(times, s.times[s.at(i)])
 	}
 	if len(kept) < len(s.ring) {
-		s.dirty[(s.total-uint64(len(kept)))/segmentIDs] = true // what is forgotten must not come back after a restart
+		s.dirty[(s.total-uint64(len(kept)))/segmentIDs] = nil // what is forgotten must not come back after a restart
 	}
 	s.n, s.ring, s.times, s.base = n, kept, times, s.total-uint64(len(kept))
 	slots := 1024

@@ -234,7 +234,7 @@ func identity(ids *idSet, model string, ev *event.Event) (h idHash, ok bool) {
 		return idHash{}, false
 	}
 	if !ev.IsLabel {
-		return ids.hash([]byte{'e'}, []byte(model), ev.Version, ev.ID), true
+		return ids.hashEvent(model, ev.Version, ev.ID), true
 	}
 	parts := [][]byte{{'l'}, []byte(model), ev.ID, ev.Version, content(ev.Label)}
 	for _, f := range ev.Prediction {

@@ -217,7 +217,7 @@ func (p *Partition) Changes() []Shard {
 	return out
 }
 
-// Committed notes that the header and all changes were stored.
+// Committed notes that the header and all changes were taken to be stored. If they are not, the partition must be restored from what was.
 func (p *Partition) Committed() {
 	for sh := range p.store.dirty {
 		for _, e := range sh.entries {

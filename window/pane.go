@@ -60,8 +60,8 @@ func (t *Tally) Add(o *Tally) {
 type Pane struct {
 	Key      PaneKey
 	Tally    Tally
-	Status   map[string]uint64 // events by response status as written, bounded
-	LateFor  map[Spec]uint64   // records that windows of this kind could not take any more, while others could
+	Status   map[string]*uint64 // events by response status as written, bounded
+	LateFor  map[Spec]uint64    // records that windows of this kind could not take any more, while others could
 	Latency  *cells.Histogram
 	Features []*cells.Counts // one for each feature of the reference, in its order; nil without a reference
 
@@ -72,7 +72,7 @@ type Pane struct {
 // NewPane returns an empty pane. ref is nil for a model without a reference; bounds is BlockBounds(ref).
 func NewPane(key PaneKey, ref *reference.Reference, bounds []int) *Pane {
 	p := &Pane{
-		Key: key, Tally: Tally{}, Status: map[string]uint64{}, LateFor: map[Spec]uint64{}, Latency: cells.NewHistogram(), Features: nil,
+		Key: key, Tally: Tally{}, Status: map[string]*uint64{}, LateFor: map[Spec]uint64{}, Latency: cells.NewHistogram(), Features: nil,
 		Dirty: false, bounds: nil,
 	}
 	if ref != nil && key.Version != "" {
@@ -89,7 +89,7 @@ func NewPane(key PaneKey, ref *reference.Reference, bounds []int) *Pane {
 func (p *Pane) add(o *Pane) {
 	p.Tally.Add(&o.Tally)
 	for s, n := range o.Status {
-		p.Status[s] += n
+		p.addStatus(s, *n)
 	}
 	for s, n := range o.LateFor {
 		p.LateFor[s] += n
@@ -109,15 +109,21 @@ func (p *Pane) Blocks() int { return max(1, len(p.bounds)) }
 
 // CountStatus counts one event's response status.
 func (p *Pane) CountStatus(status []byte) {
-	if n, ok := p.Status[string(status)]; ok {
-		p.Status[string(status)] = n + 1
-		return
+	switch n := p.Status[string(status)]; { // a look-up allocates nothing, unlike an assignment
+	case n != nil:
+		*n++
+	case len(p.Status) >= maxStatuses:
+		p.addStatus("other", 1)
+	default:
+		p.addStatus(string(status), 1)
 	}
-	if len(p.Status) >= maxStatuses {
-		p.Status["other"]++
-		return
+}
+
+func (p *Pane) addStatus(status string, n uint64) {
+	if p.Status[status] == nil {
+		p.Status[status] = new(uint64)
 	}
-	p.Status[string(status)] = 1
+	*p.Status[status] += n
 }
 
 // Compact gives up the fast form of the counts: an older pane takes few events and little memory.
@@ -164,7 +170,7 @@ func (p *Pane) AppendBlock(b []byte, block int) []byte {
 	b = binary.AppendUvarint(b, uint64(len(p.Status)))
 	for _, s := range slices.Sorted(maps.Keys(p.Status)) {
 		b = AppendString(b, s)
-		b = binary.AppendUvarint(b, p.Status[s])
+		b = binary.AppendUvarint(b, *p.Status[s])
 	}
 	specs := slices.SortedFunc(maps.Keys(p.LateFor), Spec.compare)
 	b = binary.AppendUvarint(b, uint64(len(specs)))
@@ -220,7 +226,7 @@ func (p *Pane) DecodeBlock(version byte, b []byte, block int, ref *reference.Ref
 		if !ok {
 			return fmt.Errorf("%w: statuses", errCorrupt)
 		}
-		p.Status[s] = c
+		p.Status[s] = &c
 	}
 	if n, b, ok = ReadUvarint(b); !ok || n > uint64(len(b)) {
 		return fmt.Errorf("%w: late counts", errCorrupt)

@@ -1,0 +1,139 @@
+package fold_test
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"strconv"
+	"testing"
+
+	"github.com/driftd/driftd/detectors"
+	"github.com/driftd/driftd/event"
+	"github.com/driftd/driftd/fold"
+	"github.com/driftd/driftd/reference"
+	"github.com/driftd/driftd/window"
+)
+
+// BenchmarkEvents is the way of an event from the bytes of a message to the counts, with everything on: 20 numeric features of 1,000
+// cells and 5 categorical ones, prediction, latency, status, and ids that are all new. It does not commit.
+func BenchmarkEvents(b *testing.B) {
+	for _, batch := range []int{1, 64} {
+		b.Run(fmt.Sprintf("records=%d", batch), func(b *testing.B) {
+			stream := newWireStream(b, 20, batch)
+			p, out := stream.partition(), fold.Output{} //nolint:exhaustruct // empty
+			messages := stream.messages(4096 / batch)
+			seq, bytes := uint64(0), 0
+			apply := func() {
+				m := messages[seq%uint64(len(messages))]
+				if seq++; seq > uint64(len(messages)) {
+					stream.renew(m.Data, seq)
+				}
+				m.Seq = seq
+				bytes += len(m.Data)
+				if done, err := p.Apply(m, &out); err != nil || !done {
+					b.Fatal(done, err)
+				}
+			}
+			for range 2 * len(messages) {
+				apply()
+			}
+			bytes = 0
+			b.ReportAllocs()
+			for b.Loop() {
+				apply()
+			}
+			b.SetBytes(int64(bytes / b.N))
+			b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N*batch), "ns/event")
+		})
+	}
+}
+
+// wireStream makes messages of the event that bench/wire sends.
+type wireStream struct {
+	ref      *reference.Reference
+	rng      *rand.Rand
+	features int
+	batch    int
+	n        int
+}
+
+func newWireStream(tb testing.TB, features, batch int) *wireStream {
+	tb.Helper()
+	s := &wireStream{ref: nil, rng: rand.New(rand.NewPCG(1, 3)), features: features, batch: batch, n: 0}
+	builder := reference.NewBuilder(reference.Options{Name: "wire", Resolution: 1000}) //nolint:exhaustruct // the defaults are meant
+	d := event.NewDecoder(event.DefaultLimits())
+	for range 3000 {
+		d.Reset(s.appendEvent(nil))
+		for d.Next() {
+			ev, rejected := d.Event()
+			if rejected != nil {
+				tb.Fatal(rejected)
+			}
+			if err := builder.Add(ev); err != nil {
+				tb.Fatal(err)
+			}
+		}
+	}
+	ref, err := builder.Build()
+	if err != nil {
+		tb.Fatal(err)
+	}
+	s.ref = ref
+	return s
+}
+
+// wireID is where the 12 hexadecimal digits of an event's id begin that tell it from others.
+const wireID = `{"model":"m","version":"2026-11-01","id":"9f1c2d3e-4b5a-4c6d-8e7f-`
+
+func (s *wireStream) appendEvent(b []byte) []byte {
+	b = append(b, wireID...)
+	b = fmt.Appendf(b, `%012x","ts":%d,"latency_ms":%.3f,"status":"ok","prediction":%.4f,"features":{`, s.n, 60_000+s.n%1000, 5+20*s.rng.ExpFloat64(), s.rng.Float64())
+	for i := range s.features {
+		b = fmt.Appendf(b, `"f%d":%.3f,`, i, 100+10*s.rng.NormFloat64())
+	}
+	words := []string{"alpha", "beta", "gamma", "delta", "web", "mobile"}
+	for i := range 5 {
+		b = fmt.Appendf(b, `"c%d":%q,`, i, words[s.rng.IntN(len(words))])
+	}
+	b[len(b)-1] = '}'
+	s.n++
+	return append(b, '}')
+}
+
+func (s *wireStream) messages(n int) []fold.Message {
+	out := make([]fold.Message, n)
+	for i := range out {
+		var data []byte
+		for k := range s.batch {
+			if k > 0 {
+				data = append(data, '\n')
+			}
+			data = s.appendEvent(data)
+		}
+		out[i] = fold.Message{Seq: uint64(i) + 1, Subject: "ml.events.m", Time: 61_000, Data: data, Retry: ""}
+	}
+	return out
+}
+
+// renew gives the events of a message ids that were not there.
+func (s *wireStream) renew(data []byte, seq uint64) {
+	for i, k := 0, 0; i < len(data); k++ {
+		id := strconv.AppendUint(nil, 1<<40+seq*uint64(s.batch)+uint64(k), 16)
+		copy(data[i+len(wireID)+1:], id)
+		for i < len(data) && data[i] != '\n' {
+			i++
+		}
+		i++
+	}
+}
+
+func (s *wireStream) partition() *fold.Partition {
+	model := fold.ModelConfig{ //nolint:exhaustruct // no rules
+		Reference: s.ref.Fingerprint(), Timing: timing(60, window.Spec{Size: 60 * minute, Every: 60 * minute}), Detectors: detectors.Default(), //nolint:exhaustruct // not extended
+	}
+	c := fold.Counting{ //nolint:exhaustruct // no horizon
+		Defaults: model, UnknownModels: fold.UnknownAuto, MaxModels: 10, MaxVersions: 20, FutureTolerance: 300_000, DedupIDs: 1_000_000,
+		Limits: event.DefaultLimits(), MaxMessage: 8 << 20,
+	}
+	return fold.New("IN", c, [2]uint64{1, 2}, func(string) (*reference.Reference, error) { return s.ref, nil },
+		fold.Budget{Messages: 1 << 30, Bytes: 1 << 40})
+}
