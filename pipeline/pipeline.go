@@ -251,13 +251,14 @@ func (w *Worker) session(ctx context.Context, backoff *backoff) error {
 		return err
 	}
 	err = s.loop(ctx, src)
+	landed := s.land()    // the next session must find what this one committed, and a journal serves one caller at a time
+	w.base = w.snap.Stats // what was not committed is counted by the next session
 	if poison, ok := errors.AsType[*fold.PanicError](err); ok {
 		w.quarantine[[2]uint64{poison.Seq, uint64(poison.Index + 1)}] = poison
 		w.o.Logger.ErrorContext(ctx, "record quarantined", slog.Uint64("seq", poison.Seq), slog.Int("index", poison.Index),
 			slog.Any("err", err))
 		return fmt.Errorf("%w: %w", ErrReload, err)
 	}
-	landed := s.land() // the next session must find what this one committed
 	if ctx.Err() != nil && errors.Is(err, ctx.Err()) {
 		// Asked to stop: what was folded is good, and committing it saves the next owner the work.
 		final, cancel := context.WithTimeout(context.WithoutCancel(ctx), lastCommit)
@@ -272,7 +273,6 @@ func (w *Worker) session(ctx context.Context, backoff *backoff) error {
 			w.o.Logger.WarnContext(ctx, "the last commit failed: the next start folds again what it held", slog.Any("err", landed))
 		}
 	}
-	w.base = w.snap.Stats // what was not committed is counted by the next session
 	return err
 }
 

@@ -43,9 +43,12 @@ type memory struct {
 	read  uint64    // highest sequence that was handed out
 	lost  [2]uint64 // messages that are gone, both included
 	now   func() int64
-	away  atomic.Bool  // the next control message is not stored
-	met   atomic.Bool  // the loss was told
-	hasty atomic.Int64 // how often a message was asked for with no time left to wait for it
+	away  atomic.Bool   // the next control message is not stored
+	gate  chan struct{} // not nil: a commit is stored only after it has taken a token from here
+	busy  atomic.Bool   // a commit is on its way
+	crash atomic.Int64  // how often the partition was acquired while one was
+	met   atomic.Bool   // the loss was told
+	hasty atomic.Int64  // how often a message was asked for with no time left to wait for it
 }
 
 var (
@@ -71,6 +74,9 @@ func (m *memory) add(subject, data string) {
 }
 
 func (m *memory) Acquire(_ context.Context, culprit uint64) (pipeline.State, error) {
+	if m.busy.Load() {
+		m.crash.Add(1)
+	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if culprit != 0 && culprit != m.state.Suspect {
@@ -86,6 +92,11 @@ func (m *memory) Acquire(_ context.Context, culprit uint64) (pipeline.State, err
 }
 
 func (m *memory) Commit(_ context.Context, b pipeline.Batch) error {
+	m.busy.Store(true)
+	defer m.busy.Store(false)
+	if m.gate != nil {
+		<-m.gate
+	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if len(m.fail) > 0 {
@@ -336,6 +347,32 @@ func TestPoisonIsQuarantined(t *testing.T) {
 	defer m.mu.Unlock()
 	if len(m.dead) != 1 || m.dead[0].Reason != "panic" || m.dead[0].Subject != "driftd.control.0" {
 		t.Errorf("dead letters: %+v", m.dead)
+	}
+}
+
+// A record is found to be poison while the commit before it is on its way: the partition is not acquired again before that has ended.
+// A journal serves one caller at a time.
+func TestPoisonBehindACommitOnItsWay(t *testing.T) {
+	m := newMemory()
+	m.gate = make(chan struct{})
+	o := options(m)
+	poisoned := make(chan struct{})
+	var once sync.Once
+	o.References = func(string) (*reference.Reference, error) {
+		once.Do(func() { close(poisoned) })
+		panic("a bug")
+	}
+	start(t, o)
+	m.add("ml.events.m", eventAt(1))
+	testenv.Eventually(t, 10*time.Second, "a commit is on its way", m.busy.Load)
+	m.add("driftd.control.0", fmt.Sprintf(`{"schema":1,"activate":{"model":"m","reference":"sha256:%064d"}}`, 1))
+	m.add("ml.events.m", eventAt(20))
+	<-poisoned
+	<-time.After(20 * o.Interval) // a partition that does not wait is acquired long before
+	close(m.gate)
+	testenv.Eventually(t, 10*time.Second, "the stream goes on", func() bool { return slices.Contains(m.summaries(t), "m 0 r0 n=1") })
+	if n := m.crash.Load(); n != 0 {
+		t.Errorf("the partition was acquired %d times while a commit was on its way", n)
 	}
 }
 
