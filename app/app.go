@@ -187,11 +187,40 @@ func (a *App) openBroker(ctx context.Context) error {
 	}
 	a.nc = nc
 	a.onClose("the connection to the broker", func() error { nc.Close(); return nil })
-	if err := broker.CheckServer(ctx, nc); err != nil {
+	if err := a.await(ctx, func(ctx context.Context) error { return broker.CheckServer(ctx, nc) }); err != nil {
 		return err
 	}
 	a.js, err = jetstream.New(nc)
 	return err
+}
+
+// A broker that is connected may have no JetStream to speak of yet: a cluster that starts elects its leaders first. Longer than
+// answerWithin nobody waits: a user without the permission to ask gets no answer either.
+const (
+	answerWithin = time.Minute
+	askAgain     = 500 * time.Millisecond
+)
+
+// await asks the broker again while its answer may be that of one that is away, and says so once.
+func (a *App) await(ctx context.Context, ask func(context.Context) error) error {
+	end := time.Now().Add(answerWithin)
+	for waits := false; ; waits = true {
+		err := ask(ctx)
+		switch {
+		case err == nil && waits:
+			a.log.Info("the broker answers")
+			return nil
+		case err == nil || !broker.Away(err) || ctx.Err() != nil || time.Now().After(end):
+			return err
+		case !waits:
+			a.log.Warn("the broker does not answer yet: waiting for it", slog.Duration("at_most", answerWithin), slog.Any("err", err))
+		}
+		select {
+		case <-ctx.Done():
+			return err
+		case <-time.After(askAgain):
+		}
+	}
 }
 
 func (a *App) openStreams(ctx context.Context) error {
@@ -207,12 +236,19 @@ func (a *App) openStreams(ctx context.Context) error {
 	if a.embedded != nil {
 		layout = layout.Fit(a.embedded.StoreLimit())
 	}
-	if err := journal.EnsureStreams(ctx, a.js, layout); err != nil {
+	var refs *journal.References
+	err := a.await(ctx, func(ctx context.Context) (err error) {
+		if err := journal.EnsureStreams(ctx, a.js, layout); err != nil {
+			return err
+		}
+		refs, err = journal.OpenReferences(ctx, a.js)
+		return err
+	})
+	if err != nil {
 		return err
 	}
-	refs, err := journal.OpenReferences(ctx, a.js)
 	a.refs, a.references = refs, newReferences(refs)
-	return err
+	return nil
 }
 
 func (a *App) openWeb(ctx context.Context) error {

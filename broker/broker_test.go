@@ -252,6 +252,33 @@ func TestPermissionViolationIsReported(t *testing.T) {
 	}
 }
 
+// What a broker answers that is away, or has no leader: two of the three servers of a cluster have ended. What it refuses is no such answer.
+func TestAway(t *testing.T) {
+	servers := brokertest.Cluster(t, 3)
+	nc, js := brokertest.Connect(t, servers[0].ClientURL(), "")
+	_, refused := js.CreateStream(deadline(t), jetstream.StreamConfig{Name: "S", Subjects: []string{"$JS.API.>"}})
+	if refused == nil || broker.Away(refused) {
+		t.Errorf("a refused stream: %v", refused)
+	}
+	for _, s := range servers[1:] {
+		s.Shutdown()
+		s.WaitForShutdown()
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+	defer cancel()
+	if _, err := js.CreateStream(ctx, jetstream.StreamConfig{Name: "S", Subjects: []string{"s"}}); err == nil || !broker.Away(err) {
+		t.Errorf("a stream without a majority: %v", err)
+	}
+	servers[0].Shutdown()
+	servers[0].WaitForShutdown()
+	testenv.Eventually(t, 10*time.Second, "the connection is lost", func() bool { return !nc.IsConnected() })
+	ctx, cancel = context.WithTimeout(t.Context(), time.Second)
+	defer cancel()
+	if err := broker.CheckServer(ctx, nc); err == nil || !broker.Away(err) {
+		t.Errorf("no server is left: %v", err)
+	}
+}
+
 func TestRuntimeFile(t *testing.T) {
 	dir := t.TempDir()
 	if _, err := broker.ReadRuntime(dir); !errors.Is(err, broker.ErrNoRuntime) {

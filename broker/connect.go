@@ -63,7 +63,7 @@ func (e *ConnectError) Error() string {
 func (e *ConnectError) Unwrap() error { return e.Err }
 
 // Connect connects to a broker and retries until ctx ends, unless the fault cannot heal (bad option, refused
-// credentials). Once connected, the connection reconnects for ever.
+// credentials). It says once that it waits, and once that this is over. Once connected, the connection reconnects for ever.
 func Connect(ctx context.Context, opts ConnectOptions) (*nats.Conn, error) {
 	if opts.Logger == nil {
 		opts.Logger = slog.New(slog.DiscardHandler)
@@ -76,16 +76,24 @@ func Connect(ctx context.Context, opts ConnectOptions) (*nats.Conn, error) {
 	if err != nil {
 		return nil, &ConnectError{URL: shown, Err: err}
 	}
-	wait := firstBackoff
+	wait, waits := firstBackoff, false
 	for {
 		nc, err := nats.Connect(opts.URL, no...)
 		if err == nil {
+			if waits {
+				opts.Logger.Info("broker is reached", slog.String("url", shown))
+			}
 			return nc, nil
 		}
 		if remedy := permanent(err); remedy != "" {
 			return nil, &ConnectError{URL: shown, Remedy: remedy, Err: err}
 		}
-		opts.Logger.Warn("broker is not reachable", slog.String("url", shown), slog.Any("err", err))
+		level := slog.LevelWarn
+		if waits {
+			level = slog.LevelDebug
+		}
+		waits = true
+		opts.Logger.Log(ctx, level, "broker is not reachable: waiting for it", slog.String("url", shown), slog.Any("err", err))
 		select {
 		case <-ctx.Done():
 			return nil, &ConnectError{URL: shown, Remedy: "is the broker running and reachable?", Err: errors.Join(err, ctx.Err())}

@@ -2,7 +2,9 @@ package broker
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -31,6 +33,9 @@ func (e *VersionError) Error() string {
 
 // CheckServer refuses a broker without JetStream, or one too old for atomic batches (*VersionError).
 func CheckServer(ctx context.Context, nc *nats.Conn) error {
+	if !nc.IsConnected() {
+		return fmt.Errorf("checking broker: %w", nats.ErrConnectionReconnecting) // it has no version
+	}
 	if err := checkVersion(nc.ConnectedServerVersion()); err != nil {
 		return err
 	}
@@ -43,6 +48,24 @@ func CheckServer(ctx context.Context, nc *nats.Conn) error {
 		return fmt.Errorf("checking broker: %w: JetStream must be enabled for this account and the user may publish to $JS.API.INFO", err)
 	}
 	return checkLevel(nc.ConnectedServerVersion(), info.API.Level)
+}
+
+// The server's errors of a cluster that has only begun to run (server/errors.json).
+const (
+	codeNoPeers      jetstream.ErrorCode = 10005
+	codeNotAvailable jetstream.ErrorCode = 10008
+	codeNotLeader    jetstream.ErrorCode = 10009
+)
+
+// Away reports whether an error of a question to a broker may be one of a broker that is away for a moment, or of a cluster that has no
+// leader yet. A request that the user may not make gets no answer either.
+func Away(err error) bool {
+	if api, ok := errors.AsType[jetstream.JetStreamError](err); ok && api.APIError() != nil {
+		return slices.Contains([]jetstream.ErrorCode{codeNoPeers, codeNotAvailable, codeNotLeader}, api.APIError().ErrorCode)
+	}
+	return slices.ContainsFunc([]error{
+		context.DeadlineExceeded, nats.ErrTimeout, nats.ErrNoResponders, nats.ErrConnectionReconnecting, nats.ErrDisconnected,
+	}, func(away error) bool { return errors.Is(err, away) })
 }
 
 func checkLevel(version string, level int) error {

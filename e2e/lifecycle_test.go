@@ -17,6 +17,7 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/driftd/driftd/app"
+	"github.com/driftd/driftd/broker"
 	"github.com/driftd/driftd/broker/brokertest"
 	"github.com/driftd/driftd/config"
 	"github.com/driftd/driftd/ingest"
@@ -344,4 +345,33 @@ func TestPromtool(t *testing.T) {
 	if out, err := cmd.CombinedOutput(); err != nil || len(out) > 0 {
 		t.Errorf("promtool check metrics: %v\n%s", err, out)
 	}
+}
+
+// A daemon that starts before its broker waits for it, says so once, and runs when the broker is there.
+func TestStartBeforeTheBroker(t *testing.T) {
+	t.Parallel()
+	ext := startBroker(t)
+	proxy := brokertest.NewProxy(t, ext.url)
+	proxy.SetDown(true)
+	ext.url = proxy.URL()
+	d := newDaemon(t, ext.config()+churnConfig)
+	d.launch()
+	const says = "broker is not reachable: waiting for it"
+	eventually(t, "the daemon says that it waits", func() bool { return strings.Contains(d.log.String(), says) })
+	if _, err := broker.ReadRuntime(d.dir); err == nil || d.ended() {
+		t.Fatalf("the daemon ended, or says that it runs: %v", err)
+	}
+	proxy.SetDown(false)
+	eventually(t, "the daemon is ready", func() bool {
+		var err error
+		if d.run, err = broker.ReadRuntime(d.dir); err != nil || d.ended() {
+			return false
+		}
+		status, _, err := d.fetch(http.MethodGet, "/-/ready", nil)
+		return err == nil && status == http.StatusOK
+	})
+	if log := d.log.String(); strings.Count(log, says) != 1 || !strings.Contains(log, "broker is reached") {
+		t.Errorf("want it said once that it waits, and that this is over:\n%s", log)
+	}
+	d.stop()
 }
