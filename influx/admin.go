@@ -66,8 +66,11 @@ func (db *DB) prepare(ctx context.Context, p Preparation) (Prepared, error) {
 		}
 		out.Done = append(out.Done, "created the organisation "+p.Org)
 	}
-	bucket, err := client.BucketsAPI().FindBucketByName(ctx, p.Bucket)
+	bucket, err := bucketOf(ctx, client, org, p.Bucket)
 	if err != nil {
+		return out, err
+	}
+	if bucket == nil {
 		rules := []domain.RetentionRule{}
 		if p.Retention > 0 {
 			rules = append(rules, domain.RetentionRule{EverySeconds: int64(p.Retention.Seconds())}) //nolint:exhaustruct // the server's choice
@@ -84,6 +87,20 @@ func (db *DB) prepare(ctx context.Context, p Preparation) (Prepared, error) {
 	out.Token = token
 	out.Done = append(out.Done, "created a token that reads and writes the bucket "+p.Bucket+" and nothing else")
 	return out, nil
+}
+
+// bucketOf returns the bucket of a name in an organisation, nil where there is none: another organisation may have one of that name.
+func bucketOf(ctx context.Context, client influxdb2.Client, org *domain.Organization, name string) (*domain.Bucket, error) {
+	found, err := client.APIClient().GetBuckets(ctx, &domain.GetBucketsParams{OrgID: org.Id, Name: &name}) //nolint:exhaustruct // no paging
+	switch {
+	case err != nil && strings.HasPrefix(err.Error(), string(domain.ErrorCodeNotFound)): // the library gives it as a text
+		return nil, nil //nolint:nilnil // said above
+	case err != nil:
+		return nil, fmt.Errorf("looking for the bucket %s: %w", name, err)
+	case found.Buckets == nil || len(*found.Buckets) == 0:
+		return nil, nil //nolint:nilnil // said above
+	}
+	return &(*found.Buckets)[0], nil
 }
 
 func leastToken(ctx context.Context, client influxdb2.Client, org *domain.Organization, bucket *domain.Bucket) (string, error) {
