@@ -219,6 +219,32 @@ func TestMeanVariance(t *testing.T) {
 	}
 }
 
+func TestAllEqual(t *testing.T) {
+	for _, tt := range []struct {
+		xs   []float64
+		want bool
+	}{
+		{nil, true},
+		{[]float64{0.1}, true},
+		{[]float64{0.1, 0.1, 0.1}, true},
+		{[]float64{-7e300, -7e300}, true},
+		{[]float64{0, 0}, true},
+		{[]float64{0.1, math.Nextafter(0.1, 1)}, false},
+		{[]float64{5e-324, 0}, false},
+		{[]float64{1, -1}, false},
+		{[]float64{1e-200, 2e-200}, false},
+	} {
+		var s, q exact.Sum
+		for _, x := range tt.xs {
+			s.Add(x)
+			q.AddSquare(x)
+		}
+		if got := exact.AllEqual(&s, &q, uint64(len(tt.xs))); got != tt.want {
+			t.Errorf("%v: all equal %t, want %t", tt.xs, got, tt.want)
+		}
+	}
+}
+
 func TestMeanVarianceUndefined(t *testing.T) {
 	var s, q, none exact.Sum
 	for _, x := range []float64{1e300, -1e300} {

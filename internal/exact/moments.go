@@ -65,6 +65,16 @@ func MeanVariance(sum, sumSquares *Sum, n uint64, ddof int) (mean, variance floa
 	return mean, variance, true
 }
 
+// AllEqual reports whether n values of that sum and sum of squares are all equal: n·Q = S², in integers.
+func AllEqual(sum, sumSquares *Sum, n uint64) bool {
+	s, sExp := sum.integer()
+	q, qExp := sumSquares.integer()
+	s.Mul(s, s)
+	q.Mul(q, new(big.Int).SetUint64(n))
+	exp := min(2*sExp, qExp)
+	return s.Lsh(s, uint(2*sExp-exp)).Cmp(q.Lsh(q, uint(qExp-exp))) == 0
+}
+
 // quotient returns num·2^exp/den rounded once to the nearest float64, false on overflow or when defined is false.
 func quotient(num *big.Int, exp int, den *big.Int, defined bool) (float64, bool) {
 	if !defined {
