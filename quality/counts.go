@@ -65,7 +65,7 @@ type Counts struct {
 
 	// Regression.
 	errors, absolute *cells.Counts
-	quartic          exact.Sum // of the fourth powers of the errors
+	square           moment // of the squares of the errors, each rounded
 	target           moment
 	relative         moment // of |error|/|target|
 	zero             uint64 // targets of 0, which have no relative error
@@ -254,9 +254,9 @@ func (c *Counts) addScores(p *Prediction, label int) {
 	}
 	if c.spec.task == Binary {
 		x := p.Scores[0]
-		d, truth := x, 1-x
+		d, truth := x, 1-clipped(x)
 		if label == 1 {
-			d, truth = x-1, x
+			d, truth = x-1, clipped(x)
 		}
 		c.addLoss(truth, float64(d*d))
 		c.addBin(x, d, label == 1)
@@ -270,7 +270,7 @@ func (c *Counts) addScores(p *Prediction, label int) {
 			}
 			squares += float64(x * x)
 		}
-		c.addLoss(p.Scores[label], squares)
+		c.addLoss(clipped(p.Scores[label]), squares)
 	}
 	if p.Class < len(p.Scores) {
 		x := p.Scores[p.Class]
@@ -282,12 +282,15 @@ func (c *Counts) addScores(p *Prediction, label int) {
 	}
 }
 
-// clip keeps the logarithm of a probability of 0 finite, as scikit-learn does for float64.
-const clip = 1e-15
+// clipped keeps the logarithms of a probability and of its complement finite, as scikit-learn's log_loss does.
+func clipped(p float64) float64 {
+	const least = 1e-15
+	return min(max(p, least), 1-least)
+}
 
 func (c *Counts) addLoss(truth, squares float64) {
 	c.losses++
-	c.logLoss.add(-math.Log(min(max(truth, clip), 1-clip)) + 0)
+	c.logLoss.add(-math.Log(truth))
 	c.brier.add(squares)
 }
 
@@ -308,7 +311,7 @@ func (c *Counts) addError(prediction, target float64) {
 	c.absolute.AddNumber(math.Abs(e))
 	c.absolute.ForgetRange()
 	e2 := float64(e * e)
-	c.quartic.AddSquare(e2)
+	c.square.add(e2)
 	c.target.add(target)
 	if target == 0 {
 		c.zero++
@@ -350,7 +353,7 @@ func (c *Counts) sums() []*exact.Sum {
 	if c.spec.task == Regression {
 		z := &c.centered
 		return []*exact.Sum{
-			&c.quartic, &c.target.sum, &c.target.squares, &c.relative.sum, &c.relative.squares,
+			&c.square.sum, &c.square.squares, &c.target.sum, &c.target.squares, &c.relative.sum, &c.relative.squares,
 			&z.u, &z.u2, &z.u3, &z.u4, &z.e2u, &z.e2u2,
 		}
 	}

@@ -1,6 +1,7 @@
 package quality
 
 import (
+	"errors"
 	"fmt"
 
 	"github.com/driftd/driftd/cells"
@@ -68,11 +69,11 @@ func DecodeCounts(s *Spec, b []byte) (c *Counts, rest []byte, err error) {
 func (c *Counts) check() error {
 	for _, v := range c.vectors() {
 		if _, known := v.Max(); known {
-			return fmt.Errorf("a range of values that is never kept")
+			return errors.New("a range of values that is never kept")
 		}
 	}
 	if _, known := c.delay.Max(); known {
-		return fmt.Errorf("a largest delay, which is never kept")
+		return errors.New("a largest delay, which is never kept")
 	}
 	total := func(numbers ...uint64) (sum uint64, ok bool) {
 		for _, n := range numbers {

@@ -210,7 +210,7 @@ func (p *Prediction) AppendBinary(b []byte) []byte {
 	b = wire.AppendVarint(b, int64(p.Class))
 	b = wire.AppendUvarint(b, uint64(len(p.Scores)))
 	for _, x := range p.Scores {
-		b = wire.AppendFloat(b, x)
+		b = wire.AppendFloat(b, x+0) // -0 + 0 is 0
 	}
 	if p.Value == 0 {
 		return append(b, 0)
@@ -318,7 +318,7 @@ func (s *Spec) scoredClasses() int {
 func (l *Label) AppendBinary(b []byte) []byte {
 	b = append(b, byte(l.Flaw))
 	b = wire.AppendVarint(b, int64(l.Class))
-	return wire.AppendFloat(b, l.Value)
+	return wire.AppendFloat(b, l.Value+0) // -0 + 0 is 0
 }
 
 // DecodeLabel reads the label at the start of b, which must be one of this Spec, and returns what follows it.

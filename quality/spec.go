@@ -24,7 +24,7 @@ const (
 const (
 	DefaultThreshold = 0.5
 	DefaultBins      = 10
-	DefaultPoints    = 200 // equal steps on [0, 1] of the scores' cut points
+	DefaultPoints    = 500 // equal steps on [0, 1] of the scores' cut points
 )
 
 const specVersion = 1
@@ -37,8 +37,8 @@ type Config struct {
 	// Positive they are 1 and 0, which booleans are too. With a Positive and no Negative every other class is the negative one.
 	Positive, Negative string
 
-	// Threshold is the smallest score that predicts the positive class, for predictions that are a score alone. It has no
-	// default here: DefaultThreshold is for probabilities.
+	// Threshold is the smallest score that predicts the positive class, for predictions that are a score alone. 0 is a threshold
+	// like another: Default has that of probabilities.
 	Threshold float64
 
 	// Classes are the tracked classes of a multiclass task, in any order.
@@ -58,6 +58,14 @@ type Config struct {
 	// Calibrations map scores to probabilities for Estimate, one for each class that has a score (one for a binary task). Empty: the
 	// scores are taken as probabilities, unchecked.
 	Calibrations []Calibration
+}
+
+// Default is the Config of a task whose scores are probabilities, without a reference.
+func Default(task Task) Config {
+	return Config{
+		Task: task, Positive: "", Negative: "", Threshold: DefaultThreshold, Classes: nil, Bins: DefaultBins,
+		Points: nil, TargetCenter: 0, Calibrations: nil,
+	}
 }
 
 // Spec is a frozen Config: what is counted and over which cells. Immutable, safe for concurrent use, shared by all counts over it.
@@ -273,7 +281,7 @@ func DecodeSpec(b []byte) (s *Spec, rest []byte, err error) {
 	if v := r.Byte(); v != specVersion {
 		r.Fail("version %d of a quality spec, this program knows %d", v, specVersion)
 	}
-	cfg := Config{Task: Task(r.Byte())}
+	cfg := Default(Task(r.Byte()))
 	others := r.Byte()
 	if others > 1 {
 		r.Fail("unknown kind %d of a negative class", others)
