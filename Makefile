@@ -8,7 +8,7 @@ PYTHON   ?= python3
 LINT     := $(GO) tool -modfile=tools/golangci-lint/go.mod golangci-lint
 
 .DEFAULT_GOAL := help
-.PHONY: help build test race test-influx2 lint fmt fuzz simulate bench bench-analyze bench-influx bench-wire verify-conventions bench-quiet bench-sequential soak chaos generate screenshots metrics ci docker clean
+.PHONY: help build test race test-influx2 lint fmt fuzz simulate bench bench-analyze bench-influx bench-wire verify-conventions bench-quiet bench-sequential soak chaos generate figures screenshots metrics ci docker clean
 
 help: ## list these targets
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z0-9-]+:.*## / {printf "  make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -71,6 +71,9 @@ bench-sequential: ## how often a comparison of versions errs when it is read at 
 
 verify-conventions: build ## compare analyze --convention with the tools themselves, from PyPI (PYTHON=python3.11; minutes)
 	$(GO) run ./bench/conventions -driftd bin/driftd -python $(PYTHON)
+
+figures: ## draw docs/images/cbpe-*.svg, estimated against realised quality, from ../shared/data
+	$(GO) run ./bench/cbpe -images docs/images
 
 generate: ## regenerate what is generated: schemas, tables in docs
 	$(GO) generate ./...
