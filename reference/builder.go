@@ -40,6 +40,8 @@ type Options struct {
 	// hours and a day is taken, and no panes where a day's do.
 	Pane      int64
 	PaneBytes int
+	// Segments are the dimensions by whose values the rows are counted on their own, beside the whole.
+	Segments []SegmentBy
 	// MaxBytes bounds the raw values that are held; 0 does not.
 	MaxBytes int
 	// Deduplicated says that the caller has dropped repeated ids: none are looked for, and none held.
@@ -74,6 +76,7 @@ type Builder struct {
 	fileLast    int64
 	fileTimed   bool
 	panes       map[int64]*PaneRows // by start
+	segments    []*segmentRows      // by Options.Segments
 	held        int                 // bytes, about
 }
 
@@ -96,11 +99,15 @@ func NewBuilder(o Options) *Builder {
 	if o.PaneBytes == 0 {
 		o.PaneBytes = DefaultPaneBytes
 	}
-	return &Builder{
+	b := &Builder{
 		opts: o, model: o.Model, stats: Stats{}, seen: map[[16]byte]struct{}{}, columns: map[columnKey]*column{},
 		latency: cells.NewHistogram(), first: 0, last: 0, timed: false, fileFirst: 0, fileLast: 0, fileTimed: false,
-		panes: map[int64]*PaneRows{}, held: 0,
+		panes: map[int64]*PaneRows{}, segments: nil, held: 0,
 	}
+	for _, by := range o.Segments {
+		b.segments = append(b.segments, newSegmentRows(by))
+	}
+	return b
 }
 
 // Stats returns what was added so far.
@@ -175,6 +182,9 @@ func (b *Builder) count(e *event.Event) {
 	for i := range e.Features {
 		b.value(result.RoleFeature, pane, &e.Features[i])
 	}
+	for _, s := range b.segments {
+		b.held += s.add(e)
+	}
 }
 
 // pane counts a row in its pane and returns that.
@@ -231,7 +241,7 @@ func (b *Builder) Build() (*Reference, error) {
 	r := &Reference{
 		Name: b.opts.Name, Model: b.model, Source: b.opts.Source, Start: 0, End: 0,
 		Rows: b.stats.Rows, Resolution: b.opts.Resolution, Features: nil, Latency: nil,
-		Pane: 0, Panes: nil,
+		Pane: 0, Panes: nil, Dimensions: nil,
 	}
 	if b.timed {
 		r.Start, r.End = b.first, b.last+1
@@ -263,6 +273,9 @@ func (b *Builder) Build() (*Reference, error) {
 	}
 	slices.SortFunc(r.Features, compareFeatures)
 	b.countByPane(r)
+	if err := b.countBySegment(r); err != nil {
+		return nil, fmt.Errorf("building reference: %w", err)
+	}
 	return r, nil
 }
 
@@ -279,6 +292,7 @@ func (b *Builder) check() error {
 	if day := int64(24 * time.Hour / time.Millisecond); o.Pane < 0 || (o.Pane > 0 && day%o.Pane != 0) {
 		errs = append(errs, fmt.Errorf("panes of %d ms: a pane must divide a day", o.Pane))
 	}
+	errs = append(errs, checkSegments(o.Segments)...)
 	for _, s := range []string{o.Name, o.Source, b.model} {
 		if len(s) > maxSource {
 			errs = append(errs, fmt.Errorf("a name, model or source of %d bytes, at most %d are allowed", len(s), maxSource))

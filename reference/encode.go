@@ -11,27 +11,47 @@ import (
 	"github.com/driftd/driftd/result"
 )
 
-// The format of an encoded reference is the byte behind Magic: with counts by pane, or without. A reference that has none is
-// written as it was before there were any, so that it keeps its fingerprint.
+// The format of an encoded reference is the byte behind Magic: without counts by pane, with them, or with a mask of what there is
+// beside the whole. A reference is written in the first of them that can hold it, so that it keeps its fingerprint.
 const (
-	formatWhole = 1
-	formatPanes = 2
+	formatWhole  = 1
+	formatPanes  = 2
+	formatMasked = 3
+)
+
+// The bits of the mask, in the order in which their sections follow the whole.
+const (
+	hasPanes = 1 << iota
+	hasSegments
+	knownSections = 1<<iota - 1
 )
 
 // maxSource bounds the name, the model and the source, in bytes.
 const maxSource = 4096
 
 // ErrNotReference is wrapped by the errors of Decode: the bytes are no reference, or not one of a known version.
-var ErrNotReference = errors.New("not a driftd reference of format version 1 or 2; create it with `driftd reference create`")
+var ErrNotReference = errors.New("not a driftd reference of format version 1 to 3; create it with `driftd reference create`")
 
 // roles are the roles in their encoded order, which is also that of Features.
 func roles() []result.Role { return []result.Role{result.RoleFeature, result.RolePrediction} }
 
 // Encode returns the canonical bytes: equal references have equal bytes, and the fingerprint is their hash.
 func (r *Reference) Encode() []byte {
-	b := append([]byte(Magic), formatWhole)
+	var mask uint64
 	if r.Pane != 0 {
-		b[len(Magic)] = formatPanes
+		mask |= hasPanes
+	}
+	if len(r.Dimensions) > 0 {
+		mask |= hasSegments
+	}
+	b := []byte(Magic)
+	switch mask {
+	case 0:
+		b = append(b, formatWhole)
+	case hasPanes:
+		b = append(b, formatPanes)
+	default:
+		b = wire.AppendUvarint(append(b, formatMasked), mask)
 	}
 	b = wire.AppendString(b, r.Name)
 	b = wire.AppendString(b, r.Model)
@@ -62,27 +82,38 @@ func (r *Reference) Encode() []byte {
 	if r.Pane != 0 {
 		b = r.appendPanes(b)
 	}
+	if len(r.Dimensions) > 0 {
+		b = r.appendSegments(b)
+	}
 	return b
 }
 
 // Decode reads what Encode wrote and checks everything that the rest of driftd relies on: bytes that Encode does not write are
 // an error.
 func Decode(b []byte) (*Reference, error) {
-	if len(b) <= len(Magic) || string(b[:len(Magic)]) != Magic || (b[len(Magic)] != formatWhole && b[len(Magic)] != formatPanes) {
+	if len(b) <= len(Magic) || string(b[:len(Magic)]) != Magic || b[len(Magic)] < formatWhole || b[len(Magic)] > formatMasked {
 		return nil, fmt.Errorf("reading reference: %w", ErrNotReference)
 	}
-	ref, err := decode(b[len(Magic)+1:], b[len(Magic)] == formatPanes)
+	ref, err := decode(wire.NewReader(b[len(Magic)+1:]), b[len(Magic)])
 	if err != nil {
 		return nil, fmt.Errorf("reading reference: %w: %w", ErrNotReference, err)
 	}
 	return ref, nil
 }
 
-func decode(b []byte, panes bool) (*Reference, error) {
-	r := wire.NewReader(b)
+func decode(r *wire.Reader, format byte) (*Reference, error) {
+	var mask uint64
+	switch format {
+	case formatPanes:
+		mask = hasPanes
+	case formatMasked:
+		if mask = r.Uvarint(); mask <= hasPanes || mask&^knownSections != 0 { // the others have formats of their own
+			r.Fail("sections %b", mask)
+		}
+	}
 	ref := &Reference{
 		Name: r.String(maxSource), Model: r.String(maxSource), Source: r.String(maxSource), Start: r.Varint(), End: r.Varint(),
-		Rows: r.Uvarint(), Resolution: 0, Features: nil, Latency: nil, Pane: 0, Panes: nil,
+		Rows: r.Uvarint(), Resolution: 0, Features: nil, Latency: nil, Pane: 0, Panes: nil, Dimensions: nil,
 	}
 	resolution := r.Uvarint()
 	if resolution < 10 || resolution > cells.MaxPoints/2 {
@@ -108,8 +139,14 @@ func decode(b []byte, panes bool) (*Reference, error) {
 		}
 		ref.Features = append(ref.Features, *f)
 	}
-	if panes && r.Err() == nil {
-		if err := decodePanes(ref, r); err != nil {
+	for _, section := range []struct {
+		bit    uint64
+		decode func(*Reference, *wire.Reader) error
+	}{{hasPanes, decodePanes}, {hasSegments, decodeSegments}} {
+		if mask&section.bit == 0 || r.Err() != nil {
+			continue
+		}
+		if err := section.decode(ref, r); err != nil {
 			return nil, err
 		}
 	}

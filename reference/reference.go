@@ -25,6 +25,15 @@ const DefaultMaxCategories = 1000
 // MinCategoryCount is how often the reference must have seen a category for it to be tracked on its own.
 const MinCategoryCount = 10
 
+// Bounds of the segments of a reference.
+const (
+	MaxDimensions     = 8       // dimensions of a reference, or of a model
+	MaxSegments       = 100     // values of a dimension that are counted on their own
+	DefaultSegments   = 10      // of them where nobody says how many
+	maxSegmentValues  = 1 << 16 // different values that building looks at for the largest
+	maxDimensionBytes = 128     // of a dimension's name
+)
+
 // Reference is a frozen baseline of one model. It must not be changed after Build or Decode; its counts are shared.
 type Reference struct {
 	Name       string
@@ -38,6 +47,8 @@ type Reference struct {
 
 	Pane  int64      // length of Panes, milliseconds; 0: the rows are not counted by pane
 	Panes []PaneRows // those with rows, by Start; rows without a time are in none
+
+	Dimensions []Dimension // by Name: the same rows, counted by segment
 }
 
 // Feature is one monitored column of a reference.

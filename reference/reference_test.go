@@ -376,6 +376,7 @@ func TestOrderDoesNotMatter(t *testing.T) {
 func FuzzDecode(f *testing.F) {
 	f.Add(sample(f).Encode())
 	f.Add(build(f, reference.Options{}, row("x", num(5), "y", str("a"))).Encode())
+	f.Add(build(f, reference.Options{Segments: []reference.SegmentBy{{Name: "y"}}}, row("x", num(5), "y", str("a")), row("x", num(6), "y", str("b"))).Encode())
 	f.Fuzz(func(t *testing.T, b []byte) {
 		ref, err := reference.Decode(b)
 		if err != nil {

@@ -8,6 +8,7 @@ import (
 	"encoding/hex"
 	"math"
 	"strconv"
+	"strings"
 )
 
 // SchemaVersion is the version of every document of this package.
@@ -18,6 +19,15 @@ const All = "*"
 
 // Other collects the versions (or segment values) beyond the configured bound.
 const Other = "other"
+
+// NoValue collects, in a segment dimension, the events that have no value of it.
+const NoValue = "(missing)"
+
+// SegmentKey returns the name of a segment: one value of one dimension. A dimension's name has no `=`.
+func SegmentKey(dimension, value string) string { return dimension + "=" + value }
+
+// CutSegment splits the name of a segment; ok is false for All.
+func CutSegment(segment string) (dimension, value string, ok bool) { return strings.Cut(segment, "=") }
 
 // Verdict is the judgement of one feature or one model in one window.
 type Verdict string
