@@ -56,13 +56,13 @@ func (b *Book) Incidents() []Incident {
 // Step looks at one final result, revision 0 and nothing later, with every rule and returns what changed, in canonical order.
 // Windows that overlap the one before are left out: only those that end on a multiple of their size count.
 func (b *Book) Step(sum *result.Summary, features []result.Feature, rules []Rule) []result.Transition {
-	if sum.Revision != 0 || sum.Window.End%sum.Window.Size != 0 {
+	if sum.Revision != 0 || sum.Window.End%sum.Window.Size != 0 || sum.Key.Segment != result.All {
 		return nil
 	}
 	var out []result.Transition
 	for i := range rules {
 		r := &rules[i]
-		if (r.Scope == ScopeAll) != (sum.Key.Version == result.All) || r.SLO != nil && r.SLO.Window != sum.Window.Size {
+		if len(r.Segments) > 0 || (r.Scope == ScopeAll) != (sum.Key.Version == result.All) || r.SLO != nil && r.SLO.Window != sum.Window.Size {
 			continue
 		}
 		if r.Kind == KindNoData {
@@ -94,7 +94,7 @@ func (b *Book) step(r *Rule, sum *result.Summary, features []result.Feature) []r
 	if in := b.open[subject]; in != nil {
 		past = in.Past
 	}
-	observed := b.observe(r, past, sum, features)
+	observed := b.observe(r, past, sum, features, 1)
 	hit := slices.ContainsFunc(observed, func(o observation) bool { return o.hit })
 	point, remembers := r.point(sum)
 	if b.open[subject] == nil && !hit && !remembers {
@@ -128,7 +128,7 @@ func (in *Incident) remember(r *Rule, p Point, hit bool) {
 		in.Past = append(slices.DeleteFunc(in.Past, func(o Point) bool { return o.End <= p.End-r.SLO.longest() }), p)
 		return
 	}
-	if m := in.member("", ""); hit && (m == nil || p.End-m.Since < baselineWindows*in.Subject.Size) {
+	if m := in.member("", "", ""); hit && (m == nil || p.End-m.Since < baselineWindows*in.Subject.Size) {
 		return // a drop is not what is usual, unless it stays
 	}
 	in.Past = append(in.Past, p)

@@ -25,8 +25,9 @@ func (s Subject) compare(o Subject) int {
 		cmp.Compare(s.Key.Segment, o.Key.Segment), cmp.Compare(s.Size, o.Size))
 }
 
-// Member is what an incident remembers of one feature, or of the model where Feature is empty.
+// Member is what an incident remembers of one feature, or of the model where Feature is empty, in all events or in a segment.
 type Member struct {
+	Segment   string      `json:"segment,omitempty"` // empty: all events
 	Feature   string      `json:"feature,omitempty"`
 	Role      result.Role `json:"role,omitempty"`
 	Firing    bool        `json:"firing,omitempty"`
@@ -39,6 +40,12 @@ type Member struct {
 	Unit      string      `json:"unit"`
 	Worst     float64     `json:"worst"`
 	Reasons   []string    `json:"reasons,omitempty"`
+	Absent    int         `json:"absent,omitempty"` // windows of the model in a row in which its segment had no events
+}
+
+// compare orders members by what they are about.
+func (m *Member) compare(o *Member) int {
+	return cmp.Or(cmp.Compare(m.Role, o.Role), cmp.Compare(m.Feature, o.Feature), cmp.Compare(m.Segment, o.Segment))
 }
 
 // effect ranks members: how many times the threshold.
@@ -84,10 +91,10 @@ func (in *Incident) remembers(end int64) bool {
 	return in.State == result.Pending || in.State == result.Firing || len(in.Past) > 0 || len(in.Changes) > 0
 }
 
-// member returns the memory of a feature, or nil.
-func (in *Incident) member(feature string, role result.Role) *Member {
+// member returns the memory of a feature in a segment, or nil.
+func (in *Incident) member(segment, feature string, role result.Role) *Member {
 	for i := range in.Members {
-		if in.Members[i].Feature == feature && in.Members[i].Role == role {
+		if m := &in.Members[i]; m.Segment == segment && m.Feature == feature && m.Role == role {
 			return &in.Members[i]
 		}
 	}
@@ -96,13 +103,13 @@ func (in *Incident) member(feature string, role result.Role) *Member {
 
 // look moves one member by an observation of the window w.
 func (in *Incident) look(r *Rule, w result.Window, keep int64, o observation) {
-	m := in.member(o.feature, o.role)
+	m := in.member(o.segment, o.feature, o.role)
 	if m == nil {
 		if !o.hit {
 			return
 		}
 		in.Members = append(in.Members, Member{ //nolint:exhaustruct // set below
-			Feature: o.feature, Role: o.role, Since: w.Start, Worst: o.value,
+			Segment: o.segment, Feature: o.feature, Role: o.role, Since: w.Start, Worst: o.value,
 		})
 		m = &in.Members[len(in.Members)-1]
 	}
@@ -142,7 +149,7 @@ func (in *Incident) settle() (state result.IncidentState, gone []Member) {
 		}
 		return over
 	})
-	slices.SortFunc(in.Members, func(a, b Member) int { return cmp.Or(cmp.Compare(a.Role, b.Role), cmp.Compare(a.Feature, b.Feature)) })
+	slices.SortFunc(in.Members, func(a, b Member) int { return a.compare(&b) })
 	switch {
 	case len(firing(in.Members)) > 0:
 		return result.Firing, gone
@@ -159,7 +166,7 @@ func firing(members []Member) []string {
 	var out []string
 	for i := range members {
 		if members[i].Firing {
-			out = append(out, string(members[i].Role)+"/"+members[i].Feature)
+			out = append(out, string(members[i].Role)+"/"+members[i].Segment+"/"+members[i].Feature)
 		}
 	}
 	return out
@@ -172,7 +179,7 @@ func ranked(members []Member) []Member {
 		out = slices.DeleteFunc(out, func(m Member) bool { return !m.Firing })
 	}
 	slices.SortFunc(out, func(a, b Member) int {
-		return cmp.Or(cmp.Compare(b.effect(), a.effect()), cmp.Compare(a.Role, b.Role), cmp.Compare(a.Feature, b.Feature))
+		return cmp.Or(cmp.Compare(b.effect(), a.effect()), a.compare(&b))
 	})
 	return out
 }

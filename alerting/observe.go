@@ -12,6 +12,7 @@ import (
 // observation is what one window says to one rule about one feature, or about the model. A window that cannot judge gives
 // none: missing data is not an all-clear.
 type observation struct {
+	segment   string
 	feature   string
 	role      result.Role
 	hit       bool // the condition holds
@@ -22,17 +23,18 @@ type observation struct {
 	reasons   []string
 }
 
-// observe returns what a result says to the rule, given what the rule remembers.
-func (b *Book) observe(r *Rule, past []Point, sum *result.Summary, features []result.Feature) []observation {
+// observe returns what a result says to the rule, given what the rule remembers. It is one of as many results as the rule looks at in
+// this window: what chance explains is shared among them (Bonferroni).
+func (b *Book) observe(r *Rule, past []Point, sum *result.Summary, features []result.Feature, results int) []observation {
 	switch r.Kind {
 	case KindFeatureDrift:
-		return r.drift(result.RoleFeature, features)
+		return r.drift(result.RoleFeature, features, results)
 	case KindPredictionDrift:
-		return r.drift(result.RolePrediction, features)
+		return r.drift(result.RolePrediction, features, results)
 	case KindDriftShare:
 		return r.share(sum, features)
 	case KindMissingValues, KindInvalidValues, KindUnseenValues, KindOutOfRange:
-		return r.rates(features)
+		return r.rates(features, results)
 	case KindLatency:
 		return r.latency(sum)
 	case KindLatencyBound:
@@ -54,7 +56,7 @@ func (b *Book) observe(r *Rule, past []Point, sum *result.Summary, features []re
 
 // drift holds where a feature's effect reaches its threshold of drift and chance does not explain it; its rates have rules of
 // their own.
-func (r *Rule) drift(role result.Role, features []result.Feature) []observation {
+func (r *Rule) drift(role result.Role, features []result.Feature, results int) []observation {
 	var out []observation
 	for i := range features {
 		f := &features[i]
@@ -62,12 +64,15 @@ func (r *Rule) drift(role result.Role, features []result.Feature) []observation 
 		if f.Role != role || !r.wants(f.Feature) || !ok {
 			continue // not meant, or nothing could be judged
 		}
+		if results > 1 && f.QValue != nil {
+			significant = significant && *f.QValue*float64(results) <= f.Thresholds.Q
+		}
 		threshold := f.Thresholds.Drift
 		if r.Threshold > 0 {
 			threshold = r.Threshold
 		}
 		out = append(out, observation{
-			feature: f.Feature, role: f.Role, hit: significant && value >= threshold, clear: value < r.Clear*threshold,
+			segment: "", feature: f.Feature, role: f.Role, hit: significant && value >= threshold, clear: value < r.Clear*threshold,
 			value: value, threshold: threshold, unit: f.Thresholds.Statistic, reasons: f.Reasons,
 		})
 	}
@@ -99,7 +104,7 @@ func (r *Rule) share(sum *result.Summary, features []result.Feature) []observati
 		}
 	}
 	return []observation{{
-		feature: "", role: "", hit: value >= threshold && drifted > 1, clear: value < r.Clear*threshold, value: value, threshold: threshold,
+		segment: "", feature: "", role: "", hit: value >= threshold && drifted > 1, clear: value < r.Clear*threshold, value: value, threshold: threshold,
 		unit: "share of features", reasons: []string{fmt.Sprintf("%d of %d judged features drifted: %s", drifted, judged, percent(value))},
 	}}
 }
@@ -117,9 +122,9 @@ func rateOf(k Kind) (statistic, is string) {
 	return "missing_rate", "is missing"
 }
 
-// rates holds where a rate rose by the threshold and chance does not explain it: p ≤ 0.01 over the number of features
+// rates holds where a rate rose by the threshold and chance does not explain it: p ≤ 0.01 over the number of features of all results
 // (Bonferroni). Of values that are unseen or out of range it says nothing where the feature's drift says it already.
-func (r *Rule) rates(features []result.Feature) []observation {
+func (r *Rule) rates(features []result.Feature, results int) []observation {
 	statistic, is := rateOf(r.Kind)
 	var out []observation
 	for i := range features {
@@ -134,7 +139,7 @@ func (r *Rule) rates(features []result.Feature) []observation {
 		}
 		rise := *s.Value - before
 		out = append(out, observation{
-			feature: f.Feature, role: f.Role, hit: rise >= r.Threshold && *s.PValue <= 0.01/float64(len(features)),
+			segment: "", feature: f.Feature, role: f.Role, hit: rise >= r.Threshold && *s.PValue <= 0.01/float64(len(features)*results),
 			clear: rise < r.Clear*r.Threshold, value: rise, threshold: r.Threshold, unit: "rise of " + statistic,
 			reasons: []string{fmt.Sprintf("%s %s in %s of the events, in the reference in %s", f.Feature, is, percent(*s.Value), percent(before))},
 		})
@@ -168,7 +173,7 @@ func (r *Rule) latency(sum *result.Summary) []observation {
 	}
 	name := quantileName(r.Quantile)
 	return []observation{{
-		feature: "", role: "", hit: *ratio.Lower >= r.Threshold, clear: *ratio.Value < 1+r.Clear*(r.Threshold-1),
+		segment: "", feature: "", role: "", hit: *ratio.Lower >= r.Threshold, clear: *ratio.Value < 1+r.Clear*(r.Threshold-1),
 		value: *ratio.Value, threshold: r.Threshold, unit: "ratio to the reference",
 		reasons: []string{fmt.Sprintf("latency %s is %.3g ms, in the reference %.3g ms: × %.2f (at least × %.2f)", name, *now, *then, *ratio.Value, *ratio.Lower)},
 	}}
@@ -185,7 +190,7 @@ func (r *Rule) latencyBound(sum *result.Summary) []observation {
 		return nil
 	}
 	return []observation{{
-		feature: "", role: "", hit: *now >= r.Threshold, clear: *now < r.Clear*r.Threshold, value: *now, threshold: r.Threshold, unit: "ms",
+		segment: "", feature: "", role: "", hit: *now >= r.Threshold, clear: *now < r.Clear*r.Threshold, value: *now, threshold: r.Threshold, unit: "ms",
 		reasons: []string{fmt.Sprintf("latency %s is %.4g ms, the bound is %.4g ms", quantileName(r.Quantile), *now, r.Threshold)},
 	}}
 }
@@ -201,7 +206,7 @@ func (r *Rule) errorRate(sum *result.Summary) []observation {
 	rate := float64(sum.Errors) / float64(n)
 	lower := wilsonLower(sum.Errors, n)
 	return []observation{{
-		feature: "", role: "", hit: enough && lower >= r.Threshold, clear: rate < r.Clear*r.Threshold, value: rate, threshold: r.Threshold, unit: "share of events",
+		segment: "", feature: "", role: "", hit: enough && lower >= r.Threshold, clear: rate < r.Clear*r.Threshold, value: rate, threshold: r.Threshold, unit: "share of events",
 		reasons: []string{fmt.Sprintf("%d of %d events failed: %s (at least %s)", sum.Errors, n, percent(rate), percent(lower))},
 	}}
 }
@@ -234,7 +239,7 @@ func (r *Rule) budget(past []Point, sum *result.Summary) []observation {
 		what = fmt.Sprintf("took more than %.4g ms", r.SLO.Milliseconds)
 	}
 	return []observation{{
-		feature: "", role: "", hit: ratio >= 1, clear: ratio < 1, value: ratio * pair.Factor, threshold: pair.Factor, unit: "times the error budget",
+		segment: "", feature: "", role: "", hit: ratio >= 1, clear: ratio < 1, value: ratio * pair.Factor, threshold: pair.Factor, unit: "times the error budget",
 		reasons: []string{fmt.Sprintf("%s of the events of the last %v %s, the objective allows %s: the budget burns %.3g times as fast as it may (bound %.3g)",
 			percent(share), duration(pair.Long), what, percent(1-r.SLO.Objective), share/(1-r.SLO.Objective), pair.Factor)},
 	}}
@@ -283,7 +288,7 @@ func (r *Rule) throughput(past []Point, sum *result.Summary) []observation {
 	// Poisson: the count that a rate would have to have to stay at the bound, by its normal approximation at three deviations.
 	bound := (1 - r.Threshold) * usual
 	return []observation{{
-		feature: "", role: "", hit: drop >= r.Threshold && now+3*math.Sqrt(max(now, 1)) < max(bound, 10)+3*math.Sqrt(max(bound, 10)),
+		segment: "", feature: "", role: "", hit: drop >= r.Threshold && now+3*math.Sqrt(max(now, 1)) < max(bound, 10)+3*math.Sqrt(max(bound, 10)),
 		clear: drop < r.Clear*r.Threshold, value: drop, threshold: r.Threshold, unit: "drop of the events",
 		reasons: []string{fmt.Sprintf("%d events, usual are %.0f (median of the %d windows before): %s less", sum.Counts.Events, usual, len(past), percent(drop))},
 	}}
@@ -292,7 +297,7 @@ func (r *Rule) throughput(past []Point, sum *result.Summary) []observation {
 // loss holds where input of the window was lost.
 func (r *Rule) loss(sum *result.Summary) []observation {
 	return []observation{{
-		feature: "", role: "", hit: !sum.Complete, clear: sum.Complete, value: float64(sum.Lost), threshold: max(1, r.Threshold), unit: "messages",
+		segment: "", feature: "", role: "", hit: !sum.Complete, clear: sum.Complete, value: float64(sum.Lost), threshold: max(1, r.Threshold), unit: "messages",
 		reasons: []string{fmt.Sprintf("%d messages of the input were lost before they were counted: the window is incomplete", sum.Lost)},
 	}}
 }
@@ -311,7 +316,7 @@ func (r *Rule) condition(c *Condition, sum *result.Summary, features []result.Fe
 		value, says = 1, "the condition holds: "
 	}
 	return []observation{{
-		feature: "", role: "", hit: holds, clear: !holds, value: value, threshold: 1, unit: "condition", reasons: []string{says + r.When},
+		segment: "", feature: "", role: "", hit: holds, clear: !holds, value: value, threshold: 1, unit: "condition", reasons: []string{says + r.When},
 	}}
 }
 

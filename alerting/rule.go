@@ -11,6 +11,8 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+
+	"github.com/driftd/driftd/result"
 )
 
 // Kind says what a rule looks at.
@@ -76,6 +78,10 @@ type Rule struct {
 	// Features limits a rule on features to these; empty: all.
 	Features []string `json:"features,omitempty"`
 
+	// Segments makes the rule look at parts of the events instead of all of them: dimensions (`region`), values of them (`region=eu`),
+	// or `*` for every segment there is. All of them are one incident. Empty: all events together.
+	Segments []string `json:"segments,omitempty"`
+
 	// When is the expression of a condition, see Condition.
 	When string `json:"when,omitempty"`
 
@@ -120,7 +126,7 @@ func fixed(name string, kind Kind, scope Scope, severity string, threshold float
 // Template returns the rule of a kind before anything is said about it: what a user's own rule begins with.
 func Template(name string, kind Kind) Rule {
 	for _, r := range Defaults() {
-		if r.Kind == kind {
+		if r.Kind == kind && len(r.Segments) == 0 {
 			r.Name = name
 			return r
 		}
@@ -144,8 +150,12 @@ func Template(name string, kind Kind) Rule {
 func Defaults() []Rule {
 	latency := fixed("latency-p95", KindLatency, ScopeEach, "critical", 1.25)
 	latency.Quantile = "0.95"
+	feature := fixed("feature-drift", KindFeatureDrift, ScopeAll, "warning", 0)
+	feature.Inhibits = []string{"segment-drift"} // where all events drift, most parts of them do
 	share := fixed("drift-share", KindDriftShare, ScopeAll, "critical", 0)
-	share.Inhibits = []string{"feature-drift", "prediction-drift", "unseen-values", "out-of-range"}
+	share.Inhibits = []string{"feature-drift", "prediction-drift", "segment-drift", "unseen-values", "out-of-range"}
+	segment := fixed("segment-drift", KindFeatureDrift, ScopeAll, "warning", 0)
+	segment.Segments = []string{result.All}
 	silent := fixed("no-data", KindNoData, ScopeAll, "critical", 0)
 	silent.Hits, silent.Of, silent.Quiet, silent.Inhibits = 3, 3, 1, []string{"*"}
 	loss := fixed("loss", KindLoss, ScopeAll, "critical", 1)
@@ -153,9 +163,10 @@ func Defaults() []Rule {
 	throughput := fixed("throughput-drop", KindThroughputDrop, ScopeAll, "warning", 0.9)
 	throughput.Inhibits = nil
 	return []Rule{
-		fixed("feature-drift", KindFeatureDrift, ScopeAll, "warning", 0),
+		feature,
 		fixed("prediction-drift", KindPredictionDrift, ScopeAll, "critical", 0),
 		share,
+		segment,
 		fixed("missing-values", KindMissingValues, ScopeAll, "warning", 0.02),
 		fixed("invalid-values", KindInvalidValues, ScopeAll, "warning", 0.02),
 		fixed("unseen-values", KindUnseenValues, ScopeAll, "warning", 0.05),
@@ -191,7 +202,7 @@ func (e *RuleError) Unwrap() error { return e.Err }
 
 // Validate returns what is wrong with a rule, a *RuleError, or nil.
 func (r *Rule) Validate() error {
-	for _, check := range []func() (string, error){r.validate, r.validateKind, r.validateLabels, r.validateAnnotations} {
+	for _, check := range []func() (string, error){r.validate, r.validateKind, r.validateSegments, r.validateLabels, r.validateAnnotations} {
 		if field, err := check(); err != nil {
 			return &RuleError{Rule: r.Name, Field: field, Err: err}
 		}

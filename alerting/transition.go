@@ -25,23 +25,23 @@ func (in *Incident) transition(r *Rule, from result.IncidentState, sum *result.S
 	}
 	t := result.Transition{
 		Schema: result.SchemaVersion, Type: "transition", ID: fmt.Sprintf("%s.%s.%d", in.ID, in.State, sum.Window.End),
-		Incident: in.ID, Rule: r.Name, Kind: string(r.Kind), Severity: r.Severity, Key: in.Subject.Key, Feature: "", Role: "",
+		Incident: in.ID, Rule: r.Name, Kind: string(r.Kind), Severity: r.Severity, Key: in.Subject.Key, Segment: "", Feature: "", Role: "",
 		From: from, To: in.State, Window: sum.Window, ResultID: sum.ResultID, Since: in.Since, Value: 0, Threshold: r.Threshold,
 		Unit: "", Worst: in.Worst, Title: "", Reasons: nil, Features: nil, FeaturesTotal: len(list), Flapping: in.Flapping,
 		InhibitedBy: in.Inhibited, Labels: r.Labels, Annotations: nil,
 	}
 	if len(list) > 0 {
 		first := &list[0]
-		t.Feature, t.Role, t.Value, t.Threshold, t.Unit = first.Feature, first.Role, first.Value, first.Threshold, first.Unit
+		t.Segment, t.Feature, t.Role, t.Value, t.Threshold, t.Unit = first.Segment, first.Feature, first.Role, first.Value, first.Threshold, first.Unit
 	}
 	for i := range list {
 		m := &list[i]
 		if i < maxReasons && len(list) > 1 && len(m.Reasons) > 0 {
 			t.Reasons = append(t.Reasons, about(m, m.Reasons[0]))
 		}
-		if i < maxFeatures && m.Feature != "" {
+		if i < maxFeatures && (m.Feature != "" || m.Segment != "") {
 			t.Features = append(t.Features, result.IncidentFeature{
-				Feature: m.Feature, Role: m.Role, Firing: m.Firing, Since: m.Since, Value: m.Value, Threshold: m.Threshold, Worst: m.Worst,
+				Segment: m.Segment, Feature: m.Feature, Role: m.Role, Firing: m.Firing, Since: m.Since, Value: m.Value, Threshold: m.Threshold, Worst: m.Worst,
 				Reasons: m.Reasons[:min(len(m.Reasons), maxOwn)],
 			})
 		}
@@ -49,7 +49,7 @@ func (in *Incident) transition(r *Rule, from result.IncidentState, sum *result.S
 	if len(list) == 1 {
 		t.Reasons = list[0].Reasons
 	}
-	if len(list) > 0 && list[0].Feature == "" {
+	if len(list) > 0 && list[0].Feature == "" && list[0].Segment == "" {
 		t.FeaturesTotal = 0
 	}
 	if t.Flapping && in.State == result.Firing {
@@ -65,12 +65,26 @@ func (in *Incident) transition(r *Rule, from result.IncidentState, sum *result.S
 	return t
 }
 
-// about puts a feature's name before a reason that does not name it.
+// about puts the names of a feature and of a segment before a reason that does not name them.
 func about(m *Member, reason string) string {
-	if m.Feature == "" || strings.HasPrefix(reason, m.Feature) {
-		return reason
+	if m.Feature != "" && !strings.HasPrefix(reason, m.Feature) {
+		reason = m.Feature + ": " + reason
 	}
-	return m.Feature + ": " + reason
+	if m.Segment != "" && !strings.HasPrefix(reason, m.Segment) {
+		reason = m.Segment + ": " + reason
+	}
+	return reason
+}
+
+// of names what a member is about.
+func (m *Member) of() string {
+	switch {
+	case m.Segment == "":
+		return m.Feature
+	case m.Feature == "":
+		return m.Segment
+	}
+	return m.Feature + " in " + m.Segment
 }
 
 // title is one line for people.
@@ -82,17 +96,23 @@ func title(r *Rule, state result.IncidentState, t *result.Transition, list []Mem
 	what := topic(r)
 	switch {
 	case len(list) == 1 && list[0].Feature != "":
-		what = named(list[0].Role, list[0].Feature) + " " + what
+		what = named(list[0].Role, list[0].of()) + " " + what
+	case len(list) == 1 && list[0].Segment != "":
+		what += " in " + list[0].Segment
 	case len(list) > 1:
 		names := make([]string, 0, 3)
 		for i := range list[:min(3, len(list))] {
-			names = append(names, list[i].Feature)
+			names = append(names, list[i].of())
 		}
 		more := ""
 		if len(list) > 3 {
 			more = ", …"
 		}
-		what = fmt.Sprintf("%s of %d features (%s%s)", what, len(list), strings.Join(names, ", "), more)
+		each := "of %d features"
+		if list[0].Segment != "" {
+			each = "in %d places"
+		}
+		what = fmt.Sprintf("%s "+each+" (%s%s)", what, len(list), strings.Join(names, ", "), more)
 	}
 	return strings.Join(strings.Fields(fmt.Sprintf("%s: %s %s", who, what, state)), " ")
 }

@@ -380,9 +380,24 @@ type Model struct {
 	// Settings by the name of a feature or of a part of the prediction.
 	Features map[string]Feature `yaml:"features" key:"feature"`
 
+	// Parts of the events that are counted and judged on their own beside all of them, by the name of a dimension: a `segment` field of
+	// the events, else a feature. Dimensions are not crossed. Each value costs the counts of a model of its own. See docs/segments.md.
+	Segments map[string]Segment `yaml:"segments" key:"dimension"`
+
 	// What happened, for the reader of the page: a deployment, a campaign, a broken upstream. It is shown beside the windows
 	// that it meets, at most 1,000 of a model; nothing is counted or judged by it.
 	Annotations []Annotation `yaml:"annotations"`
+}
+
+// Segment says which values of a dimension have results of their own. All others are one segment, `other`, and the events without a
+// value another, `(missing)`.
+type Segment struct {
+	// The values that are counted on their own, at most 100. Empty: the `largest` ones of the model's reference, which then has to be
+	// created with `--segment-by`.
+	Values []string `yaml:"values"`
+
+	// How many values of the reference are counted on their own, those with the most rows; without a meaning where `values` are named.
+	Largest int `yaml:"largest" min:"1" max:"100"`
 }
 
 // Annotation is a span of event time with a note.

@@ -1,7 +1,9 @@
 package config
 
 import (
+	"maps"
 	"reflect"
+	"slices"
 	"strings"
 
 	"github.com/driftd/driftd/event"
@@ -51,7 +53,7 @@ func modelCounting(m Model, resolution int) fold.ModelConfig {
 		},
 		Detectors: m.Detectors,
 		Rules:     alerts(m.Rules, m.Windows),
-		Features:  nil, Predictions: nil,
+		Features:  nil, Predictions: nil, Segments: nil,
 	}
 	if strings.HasPrefix(m.Reference.Name, fingerprintPrefix) {
 		out.Reference = m.Reference.Name
@@ -60,6 +62,13 @@ func modelCounting(m Model, resolution int) fold.ModelConfig {
 		out.Timing.Windows = append(out.Timing.Windows, window.Spec{
 			Size: w.Size.Milliseconds(), Every: w.Every.Milliseconds(), MinEvents: uint64(w.MinEvents), ExtendTo: w.ExtendTo.Milliseconds(),
 		})
+	}
+	for _, name := range slices.Sorted(maps.Keys(m.Segments)) {
+		s := fold.SegmentConfig{Dimension: name, Values: nil, Largest: m.Segments[name].Largest}
+		if len(m.Segments[name].Values) > 0 {
+			s.Values, s.Largest = slices.Clone(m.Segments[name].Values), 0
+		}
+		out.Segments = append(out.Segments, s)
 	}
 	for name, f := range m.Features {
 		own := fold.FeatureConfig{Ignore: f.Ignore, Detectors: nil}

@@ -149,3 +149,43 @@ models:
 		}
 	}
 }
+
+// Dimensions are in byte order; values that are named leave nothing to the reference.
+func TestCountingSegments(t *testing.T) {
+	c, err := config.Parse("driftd.yaml", []byte(`
+models:
+  m:
+    segments:
+      region: {values: [eu, us]}
+      plan: {largest: 3}
+      device: {}
+`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := []fold.SegmentConfig{
+		{Dimension: "device", Largest: 10}, {Dimension: "plan", Largest: 3}, {Dimension: "region", Values: []string{"eu", "us"}},
+	}
+	counting := c.Counting()
+	if diff := cmp.Diff(want, counting.Models["m"].Segments); diff != "" {
+		t.Errorf("segments (-want +got):\n%s", diff)
+	}
+	if err := counting.Validate(); err != nil {
+		t.Error(err)
+	}
+	for what, bad := range map[string][]fold.SegmentConfig{
+		"not in order":      {{Dimension: "b", Largest: 1}, {Dimension: "a", Largest: 1}},
+		"a name with =":     {{Dimension: "a=b", Largest: 1}},
+		"too many":          {{Dimension: "a", Largest: 101}},
+		"neither is given":  {{Dimension: "a"}},
+		"nine of dimension": {{Dimension: "a", Largest: 1}, {Dimension: "b", Largest: 1}, {Dimension: "c", Largest: 1}, {Dimension: "d", Largest: 1}, {Dimension: "e", Largest: 1}, {Dimension: "f", Largest: 1}, {Dimension: "g", Largest: 1}, {Dimension: "h", Largest: 1}, {Dimension: "i", Largest: 1}},
+	} {
+		c := c.Counting()
+		m := c.Models["m"]
+		m.Segments = bad
+		c.Models["m"] = m
+		if c.Validate() == nil {
+			t.Errorf("%s: a stream may bring that", what)
+		}
+	}
+}

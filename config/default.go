@@ -7,6 +7,7 @@ import (
 
 	"github.com/driftd/driftd/detectors"
 	"github.com/driftd/driftd/event"
+	"github.com/driftd/driftd/reference"
 	"github.com/driftd/driftd/result"
 )
 
@@ -65,7 +66,7 @@ func (c *Config) newModel() Model {
 	d := &c.Defaults
 	return Model{
 		Windows: slices.Clone(d.Windows), Pane: d.Pane, Lateness: d.Lateness, WatermarkDelay: d.WatermarkDelay,
-		Detectors: d.Detectors, Rules: cloneRules(d.Rules), Features: map[string]Feature{}, Annotations: []Annotation{},
+		Detectors: d.Detectors, Rules: cloneRules(d.Rules), Features: map[string]Feature{}, Segments: map[string]Segment{}, Annotations: []Annotation{},
 	}
 }
 
@@ -104,6 +105,9 @@ func newNotifier() Notifier {
 func (m *Model) element(field, key string) any {
 	if field == "rules" {
 		return Rule{} //nolint:exhaustruct // completeRules fills in what the file does not say
+	}
+	if field == "segments" {
+		return Segment{Values: []string{}, Largest: reference.DefaultSegments}
 	}
 	return m.Feature(roleOf(key), key)
 }

@@ -42,6 +42,10 @@ type Rule struct {
 	// The features that a rule on features looks at; empty: all.
 	Features []string `yaml:"features"`
 
+	// Parts of the events that the rule looks at instead of all events: dimensions of the model's `segments` (`region`), values of them
+	// (`region=eu`), or `*` for all. All of them are one incident. Empty: all events together.
+	Segments []string `yaml:"segments"`
+
 	// A yes or a no about one window (condition), in the language of docs/alerting.md, such as
 	// `events > 1000 and latency.p99 > 500`.
 	When Text `yaml:"when"`
@@ -130,7 +134,7 @@ func (h *Hits) UnmarshalText(text []byte) error {
 func ruleOf(r alerting.Rule) Rule {
 	out := Rule{
 		Enabled: true, Kind: string(r.Kind), Scope: string(r.Scope), Severity: r.Severity, Threshold: r.Threshold, Quantile: 0, Metric: r.Metric,
-		Features: slices.Clone(r.Features), When: Text(r.When), SLO: SLO{Objective: 0, Latency: 0, Burns: []Burn{}}, For: Hits{r.Hits, r.Of},
+		Features: slices.Clone(r.Features), Segments: slices.Clone(r.Segments), When: Text(r.When), SLO: SLO{Objective: 0, Latency: 0, Burns: []Burn{}}, For: Hits{r.Hits, r.Of},
 		Clear: r.Clear, Quiet: r.Quiet, KeepFiringFor: milliseconds(r.KeepFiring), Labels: map[string]string{}, Annotations: map[string]Text{},
 		Inhibits: slices.Clone(r.Inhibits),
 	}
@@ -139,6 +143,9 @@ func ruleOf(r alerting.Rule) Rule {
 	}
 	if out.Features == nil {
 		out.Features = []string{}
+	}
+	if out.Segments == nil {
+		out.Segments = []string{}
 	}
 	if out.Inhibits == nil {
 		out.Inhibits = []string{}
@@ -159,7 +166,7 @@ func milliseconds(ms int64) Duration { return Duration(ms) * 1_000_000 }
 func (r Rule) alert(name string, windows []Window) alerting.Rule {
 	out := alerting.Rule{
 		Name: name, Kind: alerting.Kind(r.Kind), Scope: alerting.Scope(r.Scope), Severity: r.Severity, Threshold: r.Threshold, Quantile: "",
-		Metric: r.Metric, Features: nil, When: string(r.When), SLO: nil, Hits: r.For[0], Of: r.For[1], Clear: r.Clear, Quiet: r.Quiet,
+		Metric: r.Metric, Features: nil, Segments: nil, When: string(r.When), SLO: nil, Hits: r.For[0], Of: r.For[1], Clear: r.Clear, Quiet: r.Quiet,
 		KeepFiring: r.KeepFiringFor.Milliseconds(), Labels: nil, Annotations: nil, Inhibits: nil,
 	}
 	if r.Quantile != 0 {
@@ -167,6 +174,9 @@ func (r Rule) alert(name string, windows []Window) alerting.Rule {
 	}
 	if len(r.Features) > 0 {
 		out.Features = slices.Clone(r.Features)
+	}
+	if len(r.Segments) > 0 {
+		out.Segments = slices.Clone(r.Segments)
 	}
 	if len(r.Inhibits) > 0 {
 		out.Inhibits = slices.Clone(r.Inhibits)
@@ -275,7 +285,7 @@ func (d *document) overlay(path string, base, own reflect.Value) reflect.Value {
 
 // clone returns a copy that shares no memory.
 func (r Rule) clone() Rule {
-	r.Features, r.Inhibits, r.SLO.Burns = slices.Clone(r.Features), slices.Clone(r.Inhibits), slices.Clone(r.SLO.Burns)
+	r.Features, r.Segments, r.Inhibits, r.SLO.Burns = slices.Clone(r.Features), slices.Clone(r.Segments), slices.Clone(r.Inhibits), slices.Clone(r.SLO.Burns)
 	r.Labels, r.Annotations = maps.Clone(r.Labels), maps.Clone(r.Annotations)
 	return r
 }

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/driftd/driftd/detectors"
+	"github.com/driftd/driftd/reference"
 	"github.com/driftd/driftd/result"
 )
 
@@ -69,6 +70,7 @@ func (k *checker) checkModel(name string, m Model, inherited []finding) {
 		k.timing(path, timing{m.Windows, m.Pane, m.Lateness, m.WatermarkDelay}), detectorRules(path+".detectors", m.Detectors),
 		k.rules(path+".rules", m.Rules, m.Windows))
 	k.reportOwn("defaults", inherited, path, own)
+	k.checkSegments(path, m)
 	k.checkAnnotations(path+".annotations", m.Annotations)
 	for _, feature := range slices.Sorted(maps.Keys(m.Features)) {
 		f := m.Features[feature]
@@ -81,6 +83,41 @@ func (k *checker) checkModel(name string, m Model, inherited []finding) {
 				"prediction.score and prediction.score.<class>")
 		}
 		k.reportOwn(path, own, p, append(bounds(p, reflect.ValueOf(f), "detectors"), detectorRules(p+".detectors", f.Detectors)...))
+	}
+}
+
+// checkSegments applies the rules about dimensions, and about rules that name them.
+func (k *checker) checkSegments(path string, m Model) {
+	if len(m.Segments) > reference.MaxDimensions {
+		k.fail(path+".segments", nil, "must be at most %d dimensions, got %d", reference.MaxDimensions, len(m.Segments))
+	}
+	for _, name := range slices.Sorted(maps.Keys(m.Segments)) {
+		p := joinKey(path+".segments", name)
+		if reference.CheckDimension(name) != nil || hasControl(name) {
+			k.failKey(p, "must be a dimension's name: 1 to 128 bytes of UTF-8 without control characters, '=' and '*'")
+		}
+		for _, f := range bounds(p, reflect.ValueOf(m.Segments[name])) {
+			k.report(f)
+		}
+		values := m.Segments[name].Values
+		if len(values) > reference.MaxSegments {
+			k.fail(p+".values", nil, "must be at most %d, got %d: the others are counted together as other", reference.MaxSegments, len(values))
+		}
+		for i, v := range values {
+			if len(v) > maxNameSize || hasControl(v) || slices.Contains(values[:i], v) {
+				k.fail(joinIndex(p+".values", i), nil, "must be a value of at most %d bytes of UTF-8 without control characters, each once", maxNameSize)
+			}
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(m.Rules)) {
+		of := m.Rules[name].alert(name, m.Windows)
+		for _, dimension := range of.Dimensions() {
+			if _, ok := m.Segments[dimension]; !ok {
+				p := joinKey(path+".rules", name)
+				k.fail(p+".segments", []string{p, path}, "names the dimension %q, which the model's segments have not got%s",
+					shorten(dimension), suggestion(dimension, slices.Sorted(maps.Keys(m.Segments))))
+			}
+		}
 	}
 }
 

@@ -47,6 +47,7 @@ type ModelConfig struct {
 	Rules         []alerting.Rule          `json:"rules"`                 // null in a model: those of Defaults
 	Features      map[string]FeatureConfig `json:"features,omitempty"`    // by name
 	Predictions   map[string]FeatureConfig `json:"predictions,omitempty"` // by reserved name
+	Segments      []SegmentConfig          `json:"segments,omitempty"`    // by dimension
 }
 
 // FeatureConfig overrides how one feature is judged.
@@ -92,6 +93,9 @@ func (c Counting) Validate() error {
 			if m.Reference != "" {
 				return fmt.Errorf("model %q has a reference and a rolling one", name)
 			}
+		}
+		if err := validateSegments(m.Segments); err != nil {
+			return fmt.Errorf("model %q: %w", name, err)
 		}
 		for i := range m.Rules {
 			if err := m.Rules[i].Validate(); err != nil {

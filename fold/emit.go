@@ -19,29 +19,35 @@ import (
 // docBytes is how large a feature document may become before the next one is begun.
 const docBytes = 480 << 10
 
-// view is what a result is about: all versions of a window together, or one of them.
+// view is what a result is about: all versions of a window together, or one of them, and all its events or those of a segment.
 type view struct {
 	version  string
+	segment  string
 	panes    []*window.Pane
 	wanted   bool // false: an unchanged version of a revision, needed for the sum only
 	features []result.Feature
+	notes    []string // reasons beside those of the features
 }
 
-// emit computes a due window's results: all versions together first, then each in the order of its name. A revision holds
-// all versions together and those that changed. The documents of one result are never split over two commits, the results of
+// emit computes a due window's results: all versions together first, then each in the order of its name; then the same for each
+// segment in the order of its name. A revision holds all versions together, and of the rest what changed. The documents of one result are never split over two commits, the results of
 // a window may be: emit returns false when the commit is full, and goes on behind what it wrote when it is called again.
 func (p *Partition) emit(s *source, w *window.Status, out *Output) bool {
 	config := s.configs[s.EpochOf(w.ID).ID]
-	views := viewsOf(s.In(w.ID, s.empty), w)
-	base := p.baselineOf(s, w, config, views)
-	if base.ref != nil {
-		evaluate(base.ref, s.binders[w.ID.Fingerprint], config, w.ID.Size, views)
+	said := p.judge(s, w, config)
+	views := said[0].views
+	var all []part
+	for _, g := range said {
+		for _, v := range g.views {
+			all = append(all, part{v, g.base})
+		}
 	}
-	for i, v := range views {
+	for i, of := range all {
+		v := of.view
 		if !v.wanted || i < w.Written {
 			continue
 		}
-		sum, docs := describeView(s, w, config, base, v)
+		sum, docs := describeView(s, w, config, of.base, v)
 		if !p.fits(out, docs) {
 			p.store.touchSource(s.Model)
 			return false
@@ -58,13 +64,14 @@ func (p *Partition) emit(s *source, w *window.Status, out *Output) bool {
 			return false
 		}
 	}
-	if all := len(views) + 1; w.Emitted == 0 && w.Written < all {
-		sum := summary(s, w, config, base, views[0])
+	if last := len(all) + 1; w.Emitted == 0 && w.Written < last {
+		sum := summary(s, w, config, said[0].base, views[0])
 		var present []string
 		for _, v := range views[1:] {
 			present = append(present, v.version)
 		}
-		w.Written = all
+		w.Written = last
+		s.queue = append(s.queue, s.stepParts(w, config, said)...)
 		if s.queue = append(s.queue, s.book.Absent(&sum, present, config.Rules)...); !p.flush(s, out) {
 			return false
 		}
@@ -132,17 +139,17 @@ func smallest(t window.Timing) (size, longest int64) {
 
 func mod(a, b int64) int64 { return (a%b + b) % b }
 
-// viewsOf divides the panes of a window by what its results are about.
-func viewsOf(panes []*window.Pane, w *window.Status) []*view {
-	views := []*view{{version: result.All, panes: panes, wanted: true, features: nil}}
+// viewsOf divides the panes of a segment of a window, or of all its events, by what the results are about.
+func viewsOf(segment string, panes []*window.Pane, w *window.Status) []*view {
+	views := []*view{{version: result.All, segment: segment, panes: panes, wanted: true, features: nil, notes: nil}}
 	for _, pane := range panes {
 		v := pane.Key.Version
 		if v == "" {
 			continue
 		}
 		if views[len(views)-1].version != v {
-			_, changed := slices.BinarySearch(w.Changed, v)
-			views = append(views, &view{version: v, panes: nil, wanted: w.Emitted == 0 || changed, features: nil})
+			wanted := w.Emitted == 0 || w.HasChanged(v, pane.Key.Segment)
+			views = append(views, &view{version: v, segment: segment, panes: nil, wanted: wanted, features: nil, notes: nil})
 		}
 		last := views[len(views)-1]
 		last.panes = append(last.panes, pane)
@@ -248,7 +255,7 @@ func summary(s *source, w *window.Status, config ModelConfig, base baseline, v *
 			panic(fmt.Sprintf("BUG: latencies that do not add: %v", err))
 		}
 	}
-	key := result.Key{Model: s.Model, Version: v.version, Segment: result.All}
+	key := result.Key{Model: s.Model, Version: v.version, Segment: v.segment}
 	win := result.Window{Start: w.ID.Start(), End: w.ID.End, Size: w.ID.Size}
 	sum := result.Summary{
 		Schema: result.SchemaVersion, Type: "summary", ResultID: result.ID(key, win, w.ID.Every, w.ID.Fingerprint, w.Emitted),
@@ -265,21 +272,21 @@ func summary(s *source, w *window.Status, config ModelConfig, base baseline, v *
 			sum.Latency.Over[alerting.OverKey(r.SLO.Milliseconds)] = latency.CountAbove(r.SLO.Milliseconds)
 		}
 	}
-	var incomplete []string
+	notes := slices.Clone(v.notes)
 	if tally.DedupShort > 0 {
-		incomplete = []string{fmt.Sprintf("dedup_short: the ids of %d records were compared with less of the stream than limits.dedup_horizon says; "+
-			"raise limits.dedup_ids", tally.DedupShort)}
+		notes = append(notes, fmt.Sprintf("dedup_short: the ids of %d records were compared with less of the stream than limits.dedup_horizon says; "+
+			"raise limits.dedup_ids", tally.DedupShort))
 	}
 	if w.ID.Fingerprint != "" { // also where the cells are there and nothing is counted over them yet: two changes are told apart
 		sum.Ref = &result.ReferenceID{Name: base.name(config), Fingerprint: w.ID.Fingerprint}
 	}
 	if base.ref == nil {
-		sum.Reasons = append([]string{base.why}, incomplete...)
+		sum.Reasons = append([]string{base.why}, notes...)
 		return sum
 	}
 	sum.Verdict, sum.DriftShare, sum.Reasons = detectors.Judge(v.features, config.Detectors)
-	sum.Reasons = append(sum.Reasons, incomplete...)
-	if v.version == result.All { // once a window, not once a version
+	sum.Reasons = append(sum.Reasons, notes...)
+	if v.version == result.All && v.segment == result.All { // once a window, not once a version
 		sum.Reasons = append(sum.Reasons, s.book.Unknown(config.Rules, v.features, config.ignores)...)
 	}
 	return sum

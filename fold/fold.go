@@ -108,6 +108,7 @@ type source struct {
 	queue   []result.Transition // transitions that wait for a commit with room
 	last    slot                // where the last event went
 	rolling *rolling            // nil: the reference is a stored one, or none
+	divided map[int][]dimension // by epoch, see dimensions
 }
 
 // empty returns a pane that counts nothing yet, in its compact form.
@@ -145,6 +146,7 @@ type Partition struct {
 	store        *shards
 	frames       map[string]*storedFrame // by fingerprint
 	rolled       rollShards
+	scratch      []byte    // of an event's segment
 	moved        []*source // sources whose watermark or windows may have changed since the last drain, by name
 	stats        Stats
 }
@@ -155,7 +157,7 @@ func New(stream string, counting Counting, key [2]uint64, refs References, budge
 	return &Partition{
 		stream: stream, refs: refs, budget: budget, counting: counting, configHash: "", configStored: false, configParts: 0, bindings: map[string]Binding{},
 		sources: map[string]*source{}, ids: newIDSet(counting.DedupIDs, key), origins: map[string]origin{}, decoder: event.NewDecoder(counting.Limits),
-		quarantine: map[record]bool{}, position: Position{Seq: 0, Index: 0, Emitted: 0, Refused: 0, Done: true}, store: newShards(), moved: nil,
+		quarantine: map[record]bool{}, position: Position{Seq: 0, Index: 0, Emitted: 0, Refused: 0, Done: true}, store: newShards(), scratch: nil, moved: nil,
 		frames: map[string]*storedFrame{}, rolled: newRollShards(),
 		stats: Stats{Rejected: map[event.RejectReason]uint64{}, Verdicts: map[result.Verdict]uint64{}}, //nolint:exhaustruct // zero counters
 	}
@@ -440,7 +442,7 @@ func (p *Partition) source(model []byte) (*source, *event.RejectError, error) {
 				name, p.counting.MaxModels)}, nil
 		}
 	}
-	s := &source{Source: window.NewSource(name), configs: map[int]ModelConfig{}, binders: map[string]*binder{}, book: alerting.Restore(nil), queue: nil, last: slot{}, rolling: nil}
+	s := &source{Source: window.NewSource(name), configs: map[int]ModelConfig{}, binders: map[string]*binder{}, book: alerting.Restore(nil), queue: nil, last: slot{}, rolling: nil, divided: nil}
 	if err := p.configure(s, p.effective(name)); err != nil {
 		return nil, nil, err
 	}

@@ -11,6 +11,7 @@ import (
 
 	"github.com/driftd/driftd/event"
 	"github.com/driftd/driftd/fold"
+	"github.com/driftd/driftd/reference"
 	"github.com/driftd/driftd/result"
 	"github.com/driftd/driftd/window"
 )
@@ -50,7 +51,8 @@ type refused struct {
 type item struct {
 	at      int64
 	regime  *regime
-	version string // empty: of no version
+	version string   // empty: of no version
+	parts   []string // segments
 	missed  window.Spec
 	gone    bool // no window of its regime takes anything any more
 	said
@@ -61,6 +63,7 @@ type regime struct {
 	from   int64
 	timing window.Timing
 	ref    string
+	own    map[string][]string // values that are counted on their own, by dimension
 }
 
 func (r *regime) has(s window.Spec) bool { return slices.Contains(r.timing.Windows, s) }
@@ -85,9 +88,9 @@ type chain struct {
 type open struct {
 	span
 	revision int
-	quiet    bool // it has nothing new to say
-	late     bool // it had ended when its first item came
-	changed  map[string]bool
+	quiet    bool               // it has nothing new to say
+	late     bool               // it had ended when its first item came
+	changed  map[[2]string]bool // versions, and segments of them
 }
 
 // due returns the watermark at which a window says something next: the first time at its end, else at the end of its lateness.
@@ -116,6 +119,7 @@ type model struct {
 }
 
 type oracle struct {
+	refs     fold.References
 	known    map[string]bool // references
 	counting fold.Counting
 	bound    map[string]string // activated references by model
@@ -127,9 +131,9 @@ type oracle struct {
 }
 
 // foretell returns what a schedule must say.
-func foretell(s *schedule, fps []string) *oracle {
+func foretell(s *schedule, refs fold.References, fps []string) *oracle {
 	o := &oracle{
-		known: map[string]bool{}, counting: s.counting, bound: map[string]string{}, models: map[string]*model{}, ids: nil, forgot: false, said: nil, refused: nil,
+		refs: refs, known: map[string]bool{}, counting: s.counting, bound: map[string]string{}, models: map[string]*model{}, ids: nil, forgot: false, said: nil, refused: nil,
 	}
 	for _, fp := range fps {
 		o.known[fp] = true
@@ -202,7 +206,7 @@ func (o *oracle) control(m *simMessage) {
 	case c.Kind == event.ControlActivation:
 		o.bound[c.Model] = c.Reference
 		if m := o.models[c.Model]; m != nil {
-			m.obey(o.configOf(m.name))
+			m.obey(o.configOf(m.name), o.refs)
 		}
 	default:
 		for _, mo := range o.sorted() {
@@ -225,7 +229,7 @@ func (o *oracle) configure(next fold.Counting) {
 	o.forget()
 	for _, m := range o.sorted() {
 		if c := o.configOf(m.name); !reflect.DeepEqual(c, m.config) {
-			m.obey(c)
+			m.obey(c, o.refs)
 		}
 	}
 }
@@ -286,6 +290,7 @@ func (o *oracle) record(m *simMessage, index int, r *simRecord) {
 	it := &item{at: at, said: said{Counts: result.Counts{Labels: 1}}}
 	if !r.isLabel {
 		it.version, it.said = o.versionOf(mo, r.version), r.say(future, revises)
+		it.parts = mo.regimeAt(at).partsOf(r)
 	}
 	mo.count(it)
 	if !future {
@@ -316,6 +321,38 @@ func (r *simRecord) say(future, revises bool) said {
 	return s
 }
 
+// partsOf returns the segments of an event.
+func (r *regime) partsOf(e *simRecord) []string {
+	var out []string
+	for _, dimension := range slices.Sorted(maps.Keys(r.own)) {
+		switch value := map[string]string{"c": e.c, "plan": e.plan}[dimension]; {
+		case value == "":
+			out = append(out, dimension+"=(missing)")
+		case slices.Contains(r.own[dimension], value):
+			out = append(out, dimension+"="+value)
+		default:
+			out = append(out, dimension+"=other")
+		}
+	}
+	return out
+}
+
+// valuesOf returns the values of a dimension that are counted on their own.
+func valuesOf(c fold.SegmentConfig, ref *reference.Reference) []string {
+	if len(c.Values) > 0 || ref == nil || ref.Dimension(c.Dimension) == nil {
+		return c.Values
+	}
+	all := slices.Clone(ref.Dimension(c.Dimension).Segments)
+	slices.SortFunc(all, func(a, b reference.Segment) int {
+		return cmp.Or(cmp.Compare(b.Rows, a.Rows), cmp.Compare(a.Value, b.Value))
+	})
+	var out []string
+	for _, s := range all[:min(c.Largest, len(all))] {
+		out = append(out, s.Value)
+	}
+	return out
+}
+
 // model returns the model of a name, or nil where the configuration does not let it in.
 func (o *oracle) model(name string) *model {
 	if m := o.models[name]; m != nil {
@@ -333,7 +370,7 @@ func (o *oracle) model(name string) *model {
 		}
 	}
 	m := &model{name: name, newest: unset, watermark: unset, windows: map[span]*open{}} //nolint:exhaustruct // nothing was counted
-	m.obey(o.configOf(name))
+	m.obey(o.configOf(name), o.refs)
 	o.models[name] = m
 	return m
 }

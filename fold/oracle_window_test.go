@@ -4,16 +4,22 @@ import (
 	"cmp"
 	"maps"
 	"slices"
+	"strings"
 
 	"github.com/driftd/driftd/fold"
+	"github.com/driftd/driftd/reference"
 	"github.com/driftd/driftd/result"
 	"github.com/driftd/driftd/window"
 )
 
 // obey makes a configuration hold from the first boundary of panes behind everything that was counted. What never held is gone.
-func (m *model) obey(c fold.ModelConfig) {
+func (m *model) obey(c fold.ModelConfig, refs fold.References) {
 	m.config = c
-	next := &regime{from: unset, timing: c.Timing, ref: c.Reference}
+	next := &regime{from: unset, timing: c.Timing, ref: c.Reference, own: map[string][]string{}}
+	ref, _ := refs(c.Reference) // nil without one
+	for _, d := range c.Segments {
+		next.own[d.Dimension] = valuesOf(d, ref)
+	}
 	now := max(m.newest, m.watermark)
 	for _, it := range m.items {
 		now = max(now, it.at)
@@ -231,9 +237,12 @@ func (m *model) count(it *item) {
 		}
 		if known.revision > 0 {
 			if known.changed == nil {
-				known.changed = map[string]bool{}
+				known.changed = map[[2]string]bool{}
 			}
-			known.changed[it.version] = true
+			known.changed[[2]string{it.version, result.All}] = true
+			for _, part := range it.parts {
+				known.changed[[2]string{it.version, part}] = true
+			}
 			known.quiet = false
 		}
 	}
@@ -311,12 +320,31 @@ func (m *model) behind(w span) int64 {
 	return newest/w.spec.Every*w.spec.Every + w.spec.Every
 }
 
-// sayWindow adds a window up: all versions together, and each of its own.
+// sayWindow adds a window up: all versions together, and each of its own; then the same for each segment.
 func (o *oracle) sayWindow(m *model, w *open) {
-	totals := map[string]*said{result.All: m.newSaid(w, result.All)}
+	parts := map[string]bool{}
 	for _, it := range m.items {
-		if it.at < w.start || it.at >= w.end || it.regime.ref != w.ref || !it.regime.has(w.spec) || it.gone ||
-			it.missed != (window.Spec{}) && it.missed != w.spec {
+		if o.in(it, w) {
+			for _, part := range it.parts {
+				parts[part] = true
+			}
+		}
+	}
+	for _, part := range append([]string{result.All}, slices.Sorted(maps.Keys(parts))...) {
+		o.sayPart(m, w, part)
+	}
+}
+
+// in reports whether a window counts an item.
+func (o *oracle) in(it *item, w *open) bool {
+	return it.at >= w.start && it.at < w.end && it.regime.ref == w.ref && it.regime.has(w.spec) && !it.gone &&
+		(it.missed == (window.Spec{}) || it.missed == w.spec)
+}
+
+func (o *oracle) sayPart(m *model, w *open, part string) {
+	totals := map[string]*said{result.All: m.newSaid(w, result.All, part)}
+	for _, it := range m.items {
+		if !o.in(it, w) || part != result.All && !slices.Contains(it.parts, part) {
 			continue
 		}
 		totals[result.All].add(&it.said)
@@ -324,22 +352,69 @@ func (o *oracle) sayWindow(m *model, w *open) {
 			continue
 		}
 		if totals[it.version] == nil {
-			totals[it.version] = m.newSaid(w, it.version)
+			totals[it.version] = m.newSaid(w, it.version, part)
 		}
 		totals[it.version].add(&it.said)
 	}
-	o.said = append(o.said, *totals[result.All])
+	all := totals[result.All]
 	delete(totals, result.All)
+	var each []said
 	for _, v := range slices.Sorted(maps.Keys(totals)) {
-		if w.revision == 0 || w.changed[v] {
-			o.said = append(o.said, *totals[v])
+		if w.revision == 0 || w.changed[[2]string{v, part}] {
+			each = append(each, *totals[v])
 		}
 	}
+	if part != result.All && len(each) == 0 {
+		return
+	}
+	each = append([]said{*all}, each...)
+	if part != result.All && !o.compared(w.ref, part, m.judges(w).own) { // then nothing is said of its features
+		for i := range each {
+			each[i].X = [4]uint64{}
+		}
+	}
+	o.said = append(o.said, each...)
 }
 
-func (m *model) newSaid(w *open, version string) *said {
+// judges returns the configuration that judges a window.
+func (m *model) judges(w *open) *regime {
+	by := m.regimes[len(m.regimes)-1]
+	for _, r := range m.regimes {
+		if r.ref == w.ref && r.from < w.end {
+			by = r
+		}
+	}
+	return by
+}
+
+// compared reports whether a reference has the rows of a segment: of the values counted on their own, own.
+func (o *oracle) compared(fp, part string, own map[string][]string) bool {
+	ref, err := o.refs(fp)
+	if err != nil {
+		return false
+	}
+	dimension, value, _ := strings.Cut(part, "=")
+	d := ref.Dimension(dimension)
+	if d == nil {
+		return false
+	}
+	has := func(v string) bool {
+		return slices.ContainsFunc(d.Segments, func(s reference.Segment) bool { return s.Value == v })
+	}
+	if value != result.Other {
+		return has(value)
+	}
+	if has(result.Other) && slices.ContainsFunc(own[dimension], func(v string) bool { return !has(v) }) {
+		return false
+	}
+	return slices.ContainsFunc(d.Segments, func(s reference.Segment) bool {
+		return s.Value != "(missing)" && !slices.Contains(own[dimension], s.Value)
+	})
+}
+
+func (m *model) newSaid(w *open, version, part string) *said {
 	return &said{ //nolint:exhaustruct // counts of zero
-		Key:    result.Key{Model: m.name, Version: version, Segment: result.All},
+		Key:    result.Key{Model: m.name, Version: version, Segment: part},
 		Window: result.Window{Start: w.start, End: w.end, Size: w.spec.Size}, Revision: w.revision, Reference: w.ref, Complete: true,
 		Counts: result.Counts{Rejected: map[string]uint64{}}, Status: map[string]uint64{}, //nolint:exhaustruct // counts of zero
 	}

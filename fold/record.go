@@ -121,6 +121,11 @@ func (b *binder) count(ev *event.Event, features []*cells.Counts) (unknown, repe
 	}
 	u1, r1 := b.bind(&b.features, ev.Features)
 	u2, r2 := b.bind(&b.prediction, ev.Prediction)
+	return u1 + u2, r1 + r2, b.add(features)
+}
+
+// add adds the values that are bound now to counts, and says how many were of a wrong type.
+func (b *binder) add(features []*cells.Counts) (invalid uint64) {
 	for i, c := range features {
 		if b.seen[i] != b.event {
 			c.AddMissing()
@@ -130,7 +135,7 @@ func (b *binder) count(ev *event.Event, features []*cells.Counts) (unknown, repe
 			invalid++
 		}
 	}
-	return u1 + u2, r1 + r2, invalid
+	return invalid
 }
 
 // countValue adds one value to the counts of its feature, or to the cell beside them that it belongs to, and returns its
@@ -200,7 +205,7 @@ func (p *Partition) record(m Message, index int, subject string, ev *event.Event
 		}
 	}
 	if short {
-		pane := p.pane(s, place, "")
+		pane := p.pane(s, place, "", "")
 		pane.Tally.DedupShort++
 		p.changed(s, place, pane)
 	}
@@ -254,7 +259,7 @@ func content(v event.Value) []byte {
 // label counts a label; its quality counts come with the join.
 func (p *Partition) label(s *source, place window.Placement) {
 	p.stats.Labels++
-	pane := p.pane(s, place, "")
+	pane := p.pane(s, place, "", "")
 	pane.Tally.Labels++
 	p.changed(s, place, pane)
 }
@@ -265,32 +270,52 @@ func (p *Partition) event(s *source, place window.Placement, ev *event.Event, fu
 	pane := s.last.pane
 	if pane == nil || s.last.start != place.Start || s.last.epoch != place.Epoch.ID || s.last.version != string(ev.Version) {
 		version := p.version(s, ev.Version)
-		pane = p.pane(s, place, version)
+		pane = p.pane(s, place, version, "")
 		s.last = slot{start: place.Start, version: string(ev.Version), epoch: place.Epoch.ID, pane: pane}
 		if version == result.Other {
 			s.last = slot{} // the next one may have a place of its own, and must have it after a restart, too
 		}
 	}
+	unknown, repeated, invalid := s.binders[place.Epoch.Fingerprint].count(ev, pane.Features)
+	c := eventCounts{
+		withoutID: one(len(ev.ID) == 0), future: one(future), revises: one(place.Revises), unknown: unknown,
+		repeated: repeated + uint64(ev.DuplicateKeys), badLatency: one(!ev.HasLatency && ev.LatencyInvalid),
+	}
+	p.stats.WithoutID += c.withoutID
+	p.stats.Future += c.future
+	p.stats.LateAccepted += c.revises
+	p.stats.UnknownFeatures += c.unknown
+	p.stats.DuplicateKeys += c.repeated
+	p.stats.WrongTypes += invalid + c.badLatency
+	c.add(pane, ev)
+	p.changed(s, place, pane)
+	p.divide(s, place, pane.Key.Version, ev, c)
+}
+
+// eventCounts is what an event adds to the scalars of every pane that it is in.
+type eventCounts struct {
+	withoutID, future, revises, unknown, repeated, badLatency uint64
+}
+
+func one(b bool) uint64 {
+	if b {
+		return 1
+	}
+	return 0
+}
+
+// add counts an event in a pane, all but its features.
+func (c *eventCounts) add(pane *window.Pane, ev *event.Event) {
 	t := &pane.Tally
 	t.Events++
-	if len(ev.ID) == 0 {
-		t.WithoutID++
-		p.stats.WithoutID++
-	}
-	if future {
-		t.Future++
-		p.stats.Future++
-	}
-	if place.Revises {
-		t.LateAccepted++
-		p.stats.LateAccepted++
-	}
-	switch {
-	case ev.HasLatency:
+	t.WithoutID += c.withoutID
+	t.Future += c.future
+	t.LateAccepted += c.revises
+	t.UnknownFeature += c.unknown
+	t.DuplicateKey += c.repeated
+	t.LatencyInvalid += c.badLatency
+	if ev.HasLatency {
 		pane.Latency.Add(ev.Latency)
-	case ev.LatencyInvalid:
-		t.LatencyInvalid++
-		p.stats.WrongTypes++
 	}
 	if len(ev.Status) > 0 {
 		pane.CountStatus(ev.Status)
@@ -298,14 +323,6 @@ func (p *Partition) event(s *source, place window.Placement, ev *event.Event, fu
 			t.Errors++
 		}
 	}
-	unknown, repeated, invalid := s.binders[place.Epoch.Fingerprint].count(ev, pane.Features)
-	repeated += uint64(ev.DuplicateKeys)
-	t.UnknownFeature += unknown
-	t.DuplicateKey += repeated
-	p.stats.UnknownFeatures += unknown
-	p.stats.DuplicateKeys += repeated
-	p.stats.WrongTypes += invalid
-	p.changed(s, place, pane)
 }
 
 // success reports whether a response status is one: `ok`, `success`, or an HTTP status 2xx or 3xx.
@@ -336,9 +353,9 @@ func versionName(v []byte) string {
 	return string(v)
 }
 
-// pane returns the pane of a place and a version, made if it is not there.
-func (p *Partition) pane(s *source, place window.Placement, version string) *window.Pane {
-	key := window.PaneKey{Start: place.Start, Version: version, Fingerprint: place.Epoch.Fingerprint}
+// pane returns the pane of a place, a version and a segment, made if it is not there.
+func (p *Partition) pane(s *source, place window.Placement, version, segment string) *window.Pane {
+	key := window.PaneKey{Start: place.Start, Version: version, Fingerprint: place.Epoch.Fingerprint, Segment: segment}
 	if pane := s.Panes[key]; pane != nil {
 		return pane
 	}
@@ -346,15 +363,15 @@ func (p *Partition) pane(s *source, place window.Placement, version string) *win
 	pane := window.NewPane(key, b.ref, b.bounds)
 	s.Insert(pane, place)
 	p.store.insert(s.Model, pane)
-	// Only the newest pane of a version needs the fast form.
+	// Only the newest pane of a version, or of a segment of it, needs the fast form.
 	newest := pane
 	for k, other := range s.Panes {
-		if k.Version == version && k.Start > newest.Key.Start {
+		if k.Version == version && k.Segment == segment && k.Start > newest.Key.Start {
 			newest = other
 		}
 	}
 	for k, other := range s.Panes {
-		if k.Version == version && other != newest {
+		if k.Version == version && k.Segment == segment && other != newest {
 			other.Compact()
 		}
 	}
@@ -368,7 +385,7 @@ func (p *Partition) changed(s *source, place window.Placement, pane *window.Pane
 	}
 	s.Changed(pane)
 	if place.Revises {
-		s.Touch(place, pane.Key.Version)
+		s.Touch(place, pane.Key.Version, pane.Key.Segment)
 	}
 }
 
@@ -390,7 +407,7 @@ func (p *Partition) arrivalPane(s *source, f func(*window.Pane)) bool {
 	if place.TooLate {
 		return false
 	}
-	pane := p.pane(s, place, "")
+	pane := p.pane(s, place, "", "")
 	f(pane)
 	p.changed(s, place, pane)
 	return true

@@ -113,7 +113,11 @@ func references(tb testing.TB, rows int) (fold.References, []string) {
 	var fps []string
 	for i := range 2 {
 		rng := rand.New(rand.NewPCG(uint64(i), 9))
-		b := reference.NewBuilder(reference.Options{Name: fmt.Sprint("r", i)}) //nolint:exhaustruct // the defaults are meant
+		o := reference.Options{Name: fmt.Sprint("r", i)} //nolint:exhaustruct // the defaults are meant
+		if i == 0 {
+			o.Segments = []reference.SegmentBy{{Name: "c", Values: nil, Largest: 0}}
+		}
+		b := reference.NewBuilder(o)
 		d := event.NewDecoder(event.DefaultLimits())
 		for j := range rows {
 			d.Reset(fmt.Appendf(nil, `{"id":"r%d","latency_ms":%g,"prediction":%g,"features":{"x":%g,"c":"k%d"}}`, j, rng.ExpFloat64()*10,

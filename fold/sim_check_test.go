@@ -47,6 +47,9 @@ func asForetold(j *journal, o *oracle, f *simFigures) error {
 			return fmt.Errorf("result %d of %+v differs (-foretold +said):\n%s", i, got[i], diff)
 		}
 		f.Summaries++
+		if got[i].Key.Segment != result.All {
+			f.Parts++
+		}
 		f.Late += int(got[i].Counts.Late)
 		if got[i].Revision > 0 {
 			f.Revisions++

@@ -32,6 +32,8 @@ type simRecord struct {
 	unknown  uint64 // features that no reference has
 	repeated uint64 // keys that come twice
 	x        class
+	c        string // the category; empty: none
+	plan     string // the segment field `plan`; empty: none
 }
 
 // class says what an event brings of the numeric feature x.
@@ -169,6 +171,9 @@ func (g *maker) modelConfig() fold.ModelConfig {
 	if !g.judged && g.IntN(2) == 0 {
 		c.Rules = nil // they take much of the time
 	}
+	if g.IntN(3) == 0 {
+		c.Segments = g.dimensions()
+	}
 	t := &c.Timing
 	t.Pane = []int64{5, 15}[g.IntN(2)] * minute
 	t.Lateness = []int64{0, 7, 30, 60}[g.IntN(4)] * minute
@@ -196,6 +201,24 @@ func (g *maker) modelConfig() fold.ModelConfig {
 		t.Windows = []window.Spec{{Size: 60 * minute, Every: 60 * minute}}
 	}
 	return c
+}
+
+// dimensions makes dimensions of a feature, of a field that says so, and of one that nothing has.
+func (g *maker) dimensions() []fold.SegmentConfig {
+	var out []fold.SegmentConfig
+	for _, d := range []fold.SegmentConfig{
+		{Dimension: "c", Values: nil, Largest: 1 + g.IntN(3)},
+		{Dimension: "nothing", Values: []string{"k1"}, Largest: 0},
+		{Dimension: "plan", Values: []string{"free", "other"}, Largest: 0},
+	} {
+		if g.IntN(2) == 0 {
+			out = append(out, d)
+		}
+	}
+	if len(out) > 0 && out[0].Dimension == "c" && g.IntN(2) == 0 {
+		out[0].Values = []string{"k0", "k3"}
+	}
+	return out
 }
 
 // step adds a message, or loses some, and returns how many records those were.
@@ -328,6 +351,7 @@ func (g *maker) record(model string) simRecord {
 	}
 	r.latency, r.status = g.IntN(3), []string{"", "ok", "200", "500"}[g.IntN(4)]
 	r.x = class(g.IntN(4))
+	r.c, r.plan = []string{"k0", "k1", "k2", "k3", ""}[g.IntN(5)], []string{"free", "paid", "", ""}[g.IntN(4)]
 	if g.IntN(10) == 0 {
 		r.unknown = 1
 	}
@@ -396,6 +420,13 @@ func (r *simRecord) encode(rng *rand.Rand) string {
 	if r.unknown > 0 {
 		more = `,"nobody":1`
 	}
-	field(`"prediction":%.3f,"features":{%s"c":"k%d"%s}`, rng.Float64(), x, rng.IntN(4), more)
+	c := "null"
+	if r.c != "" {
+		c = strconv.Quote(r.c)
+	}
+	field(`"prediction":%.3f,"features":{%s"c":%s%s}`, rng.Float64(), x, c, more)
+	if r.plan != "" {
+		field(`"segment":{"plan":%q}`, r.plan)
+	}
 	return b.String() + "}"
 }

@@ -69,7 +69,7 @@ func TestSimulation(t *testing.T) {
 
 // simFigures says what a simulation came across: schedules that never crash prove nothing.
 type simFigures struct {
-	Messages, Records, Commits, Crashes, Documents, Summaries, Revisions, Extended, Incomplete, Late, Refused, Split int
+	Messages, Records, Commits, Crashes, Documents, Summaries, Revisions, Extended, Incomplete, Late, Refused, Split, Parts int
 }
 
 func (f *simFigures) add(o *simFigures) {
@@ -86,6 +86,7 @@ func (f *simFigures) add(o *simFigures) {
 		{&f.Late, &o.Late},
 		{&f.Refused, &o.Refused},
 		{&f.Split, &o.Split},
+		{&f.Parts, &o.Parts},
 	} {
 		*p[0] += *p[1]
 	}
@@ -105,7 +106,7 @@ func simulate(s *schedule, refs fold.References, fps []string, f *simFigures) (e
 	if err != nil {
 		return err
 	}
-	if err := asForetold(want, foretell(s, fps), f); err != nil {
+	if err := asForetold(want, foretell(s, refs, fps), f); err != nil {
 		return err
 	}
 	disturbed := s.disturbed

@@ -20,7 +20,7 @@ import (
 // The state of a partition is stored as shards: named values that are replaced whole. Many small panes share a shard, a large
 // pane is cut by feature range over several, so that a commit stays within a batch's limits.
 const (
-	stateVersion  = 2         // version 1 knew no extended windows; it is read
+	stateVersion  = 3         // version 1 knew no extended windows, 2 no segments; they are read
 	sourceShards  = 64        // sources are few and small: packed by the hash of their model
 	shardEntries  = 64        // blocks of panes that share a shard
 	shardTarget   = 256 << 10 // bytes at which a shard takes no new block
@@ -277,6 +277,7 @@ func encodeEntries(entries []entry) []byte {
 		k := e.pane.Key
 		b = window.AppendString(b, e.model)
 		b = window.AppendString(b, k.Version)
+		b = window.AppendString(b, k.Segment)
 		b = window.AppendString(b, k.Fingerprint)
 		b = binary.AppendVarint(b, k.Start)
 		b = binary.AppendUvarint(b, uint64(e.block))
@@ -365,7 +366,7 @@ func (p *Partition) restoreSources(data []byte) error {
 	for _, st := range in {
 		s := &source{
 			Source: window.Restore(st.State), configs: st.Configs, binders: map[string]*binder{},
-			book: alerting.Restore(st.Incidents), queue: st.Queue, last: slot{}, rolling: nil,
+			book: alerting.Restore(st.Incidents), queue: st.Queue, last: slot{}, rolling: nil, divided: nil,
 		}
 		if st.Rolling != nil {
 			s.rolling = newRolling(*st.Rolling)
@@ -393,15 +394,19 @@ func (p *Partition) restorePanes(name string, data []byte) error {
 	if len(data) == 0 || data[0] == 0 || data[0] > stateVersion {
 		return corrupt("version")
 	}
-	version1 := data[0] == 1
+	encoding := data[0]
 	sh := &paneShard{name: name, start: at, entries: nil, size: len(data), dirty: false}
 	p.store.byStart[at] = append(p.store.byStart[at], sh)
 	p.store.serial[at] = max(p.store.serial[at], serial+1)
 	r := reader{b: data[1:], bad: false}
 	for len(r.b) > 0 && !r.bad {
-		model, version, fp := r.str(), r.str(), r.str()
-		key := window.PaneKey{Start: r.varint(), Version: version, Fingerprint: fp}
-		if version1 {
+		model, version, segment := r.str(), r.str(), ""
+		if encoding > 2 {
+			segment = r.str()
+		}
+		fp := r.str()
+		key := window.PaneKey{Start: r.varint(), Version: version, Fingerprint: fp, Segment: segment}
+		if encoding == 1 {
 			r.varint() // when it closes, which follows from the windows
 		}
 		block := int(r.uvarint())
@@ -421,7 +426,7 @@ func (p *Partition) restorePanes(name string, data []byte) error {
 			pane.Compact()
 			s.Adopt(pane)
 		}
-		if err := pane.DecodeBlock(data[0], body, block, b.ref); err != nil {
+		if err := pane.DecodeBlock(encoding, body, block, b.ref); err != nil {
 			return err
 		}
 		p.store.place(sh, entry{model: model, pane: pane, block: block})

@@ -22,6 +22,7 @@ type Transition struct {
 	Kind      string        `json:"kind"`
 	Severity  string        `json:"severity"`
 	Key       Key           `json:"key"`
+	Segment   string        `json:"segment,omitempty"` // the one with the largest effect; empty: it is about all events
 	Feature   string        `json:"feature,omitempty"` // the one with the largest effect; empty: it is about the model
 	Role      Role          `json:"role,omitempty"`
 	From      IncidentState `json:"from"`
@@ -46,8 +47,9 @@ type Transition struct {
 	Annotations map[string]string `json:"annotations,omitempty"`  // of the rule, rendered
 }
 
-// IncidentFeature is one feature of an incident.
+// IncidentFeature is one feature of an incident, or one segment of the model where Feature is empty.
 type IncidentFeature struct {
+	Segment   string   `json:"segment,omitempty"` // empty: all events
 	Feature   string   `json:"feature"`
 	Role      Role     `json:"role"`
 	Firing    bool     `json:"firing"`

@@ -16,16 +16,31 @@ import (
 // maxStatuses bounds the distinct response statuses of a base pane; the rest is counted as `other`.
 const maxStatuses = 32
 
-// PaneKey names one pane of a source. Version is empty for what belongs to no version: labels, late and refused records.
+// PaneKey names one pane of a source. Version is empty for what belongs to no version: labels, late and refused records. Segment is
+// empty for all events of the version, else a dimension and its value: what is in such a pane is in that of all as well.
 type PaneKey struct {
 	Start       int64
 	Version     string
 	Fingerprint string
+	Segment     string
 }
 
 func (k PaneKey) compare(o PaneKey) int {
-	return cmp.Or(cmp.Compare(k.Start, o.Start), cmp.Compare(k.Version, o.Version), cmp.Compare(k.Fingerprint, o.Fingerprint))
+	return cmp.Or(cmp.Compare(k.Start, o.Start), k.comparePart(o), cmp.Compare(k.Fingerprint, o.Fingerprint))
 }
+
+// comparePart orders panes by what of the events they are about.
+func (k PaneKey) comparePart(o PaneKey) int {
+	return cmp.Or(cmp.Compare(k.Version, o.Version), cmp.Compare(k.Segment, o.Segment))
+}
+
+// part is the key of the same part of the events in another stretch of time.
+func (k PaneKey) part(start int64) PaneKey {
+	return PaneKey{Start: start, Version: k.Version, Fingerprint: k.Fingerprint, Segment: k.Segment}
+}
+
+// sameSeries reports whether two panes are about the same part of the events, over one reference.
+func (k PaneKey) sameSeries(o PaneKey) bool { return k.part(0) == o.part(0) }
 
 // Tally is the additive scalars of a pane or a window. Every field is a count.
 type Tally struct {
@@ -56,7 +71,7 @@ func (t *Tally) Add(o *Tally) {
 	}
 }
 
-// Pane is the counts of one base pane, one version, one reference: the unit of state. It only ever grows.
+// Pane is the counts of one base pane, one version, one segment, one reference: the unit of state. It only ever grows.
 type Pane struct {
 	Key      PaneKey
 	Tally    Tally
@@ -186,7 +201,7 @@ func (p *Pane) AppendBlock(b []byte, block int) []byte {
 // errCorrupt says that stored bytes are not a pane's.
 var errCorrupt = errors.New("stored pane is corrupt")
 
-// DecodeBlock reads what AppendBlock of a version of the state, 1 or 2, wrote into a pane made by NewPane with the same reference.
+// DecodeBlock reads what AppendBlock of a version of the state, 1 to 3, wrote into a pane made by NewPane with the same reference.
 func (p *Pane) DecodeBlock(version byte, b []byte, block int, ref *reference.Reference) error {
 	if block > 0 {
 		if ref == nil || block >= p.Blocks() {

@@ -61,7 +61,7 @@ func (s *Source) add(k *series, start, end, due int64) {
 			End: end, Size: k.Spec.Size, Every: k.Spec.Every, Fingerprint: k.Fingerprint, Extra: end - start - k.Spec.Size,
 			MinEvents: k.Spec.MinEvents, ExtendTo: k.Spec.ExtendTo,
 		},
-		Emitted: 0, Due: due, Closes: s.closesAt(end), Changed: nil, Written: 0,
+		Emitted: 0, Due: due, Closes: s.closesAt(end), Changed: nil, Parts: nil, Written: 0,
 	}
 	k.open = slices.Insert(k.open, k.after(end), w)
 	s.nextDue, s.nextClose = min(s.nextDue, due), min(s.nextClose, w.Closes)
@@ -136,7 +136,7 @@ func (s *Source) nextExtended(k *series, limit int64, flush bool) (start, end in
 	i := s.from(k.begin)
 	for ; end <= limit; end = s.boundary(end) {
 		for ; i < len(s.order) && s.order[i].Key.Start < end; i++ {
-			if s.has(k, s.order[i]) {
+			if s.order[i].Key.Segment == "" && s.has(k, s.order[i]) {
 				n += s.order[i].Tally.Events
 			}
 		}

@@ -329,7 +329,9 @@ func (s *Source) at(key PaneKey) int {
 }
 
 // from returns the index of the first pane that begins at t or later.
-func (s *Source) from(t int64) int { return s.at(PaneKey{Start: t, Version: "", Fingerprint: ""}) }
+func (s *Source) from(t int64) int {
+	return s.at(PaneKey{Start: t, Version: "", Fingerprint: "", Segment: ""})
+}
 
 // remove forgets a pane.
 func (s *Source) remove(p *Pane) {
@@ -344,13 +346,11 @@ func (s *Source) remove(p *Pane) {
 	}
 }
 
-// Touch notes that a pane changed for a version: windows that were emitted are due again.
-func (s *Source) Touch(place Placement, version string) {
+// Touch notes that a pane of a version, and of a segment if that is not empty, changed: windows that were emitted are due again.
+func (s *Source) Touch(place Placement, version, segment string) {
 	for _, k := range place.Epoch.series {
 		k.containing(place.base, func(w *Status) {
-			if i, found := slices.BinarySearch(w.Changed, version); !found {
-				w.Changed = slices.Insert(w.Changed, i, version)
-			}
+			w.change(version, segment)
 			if w.Emitted > 0 && w.Due == Never {
 				w.Due = w.Closes
 				s.nextDue = min(s.nextDue, w.Due)
@@ -379,7 +379,7 @@ func (s *Source) Flushing() bool { return s.flush }
 // Emitted notes that a due window was emitted.
 func (s *Source) Emitted(w *Status) {
 	w.Emitted++
-	w.Changed, w.Due, w.Written = nil, Never, 0
+	w.Changed, w.Parts, w.Due, w.Written = nil, nil, Never, 0
 }
 
 // Open reports how many windows are open, and whether any of them waits for the watermark to emit something. Of the windows of a

@@ -44,13 +44,13 @@ func drive(t *testing.T, s *window.Source, script string) []string {
 				got = append(got, fmt.Sprintf("late %d", at))
 				break
 			}
-			key := window.PaneKey{Start: place.Start, Version: version, Fingerprint: place.Epoch.Fingerprint}
+			key := window.PaneKey{Start: place.Start, Version: version, Fingerprint: place.Epoch.Fingerprint, Segment: ""}
 			if s.Panes[key] == nil {
 				s.Insert(window.NewPane(key, nil, nil), place)
 			}
 			s.Panes[key].Tally.Events++
 			if place.Revises {
-				s.Touch(place, version)
+				s.Touch(place, version, "")
 			}
 			s.Observe(at * minute)
 		case "marker":

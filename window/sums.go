@@ -1,17 +1,14 @@
 package window
 
-import (
-	"cmp"
-	"slices"
-)
+import "slices"
 
-// sumKey names the sum of an hour's or a day's panes of one version and reference.
+// sumKey names the sum of an hour's or a day's panes of one version, segment and reference.
 type sumKey struct {
 	PaneKey
 	length int64
 }
 
-// In returns panes that add up to a window, in canonical order: by version, then by start. Hours and days that are over and lie in
+// In returns panes that add up to a window, in canonical order: by version and segment, then by start. Hours and days that are over and lie in
 // the window whole come as one pane each, made by empty and kept for the windows that overlap this one: a window of thirty days
 // that slides by minutes is a sum of a hundred panes instead of thousands.
 func (s *Source) In(id ID, empty func(PaneKey) *Pane) []*Pane {
@@ -37,7 +34,7 @@ func (s *Source) In(id ID, empty func(PaneKey) *Pane) []*Pane {
 			break
 		}
 	}
-	slices.SortStableFunc(in, func(a, b *Pane) int { return cmp.Compare(a.Key.Version, b.Key.Version) })
+	slices.SortStableFunc(in, func(a, b *Pane) int { return a.Key.comparePart(b.Key) })
 	return in
 }
 
@@ -54,14 +51,16 @@ func (s *Source) stretch(k *series, t, end int64) int64 {
 	return min(end, s.boundary(t))
 }
 
-// sums returns the sums of panes by version, from a stretch of time in which one configuration holds.
+// sums returns the sums of panes by version and segment, from a stretch of time in which one configuration holds.
 func (s *Source) sums(k *series, start, length int64, panes []*Pane, empty func(PaneKey) *Pane) []*Pane {
 	var out []*Pane
+	done := map[PaneKey]bool{}
 	for _, p := range panes {
-		key := sumKey{PaneKey{Start: start, Version: p.Key.Version, Fingerprint: k.Fingerprint}, length}
-		if p.Key.Fingerprint != k.Fingerprint || slices.ContainsFunc(out, func(o *Pane) bool { return o.Key.Version == key.Version }) {
+		key := sumKey{p.Key.part(start), length}
+		if p.Key.Fingerprint != k.Fingerprint || done[key.PaneKey] {
 			continue
 		}
+		done[key.PaneKey] = true
 		sum := s.kept[key]
 		if sum == nil {
 			if sum = alone(p, panes); sum == nil {
@@ -74,17 +73,17 @@ func (s *Source) sums(k *series, start, length int64, panes []*Pane, empty func(
 	return out
 }
 
-// alone returns the pane if it is the only one of its version and reference.
+// alone returns the pane if it is the only one of its version, segment and reference.
 func alone(p *Pane, panes []*Pane) *Pane {
 	for _, o := range panes {
-		if o != p && o.Key.Version == p.Key.Version && o.Key.Fingerprint == p.Key.Fingerprint {
+		if o != p && o.Key.sameSeries(p.Key) {
 			return nil
 		}
 	}
 	return p
 }
 
-// sum adds the panes of a version up, a day's hour by hour.
+// sum adds the panes of a version and segment up, a day's hour by hour.
 func (s *Source) sum(key sumKey, panes []*Pane, empty func(PaneKey) *Pane) *Pane {
 	sum := empty(key.PaneKey)
 	hour := levels[len(levels)-1]
@@ -94,7 +93,7 @@ func (s *Source) sum(key sumKey, panes []*Pane, empty func(PaneKey) *Pane) *Pane
 			i++
 		}
 		if key.length > hour {
-			part := sumKey{PaneKey{Start: start, Version: key.Version, Fingerprint: key.Fingerprint}, hour}
+			part := sumKey{key.part(start), hour}
 			if p := s.kept[part]; p != nil {
 				sum.add(p)
 				delete(s.kept, part) // needed again when the windows' beginning comes by
@@ -102,7 +101,7 @@ func (s *Source) sum(key sumKey, panes []*Pane, empty func(PaneKey) *Pane) *Pane
 			}
 		}
 		for _, p := range panes[from:i] {
-			if p.Key.Version == key.Version && p.Key.Fingerprint == key.Fingerprint {
+			if p.Key.sameSeries(key.PaneKey) {
 				sum.add(p)
 			}
 		}
@@ -118,6 +117,6 @@ func (s *Source) spoil(key PaneKey) {
 		return
 	}
 	for _, length := range levels {
-		delete(s.kept, sumKey{PaneKey{floor(key.Start, length), key.Version, key.Fingerprint}, length})
+		delete(s.kept, sumKey{key.part(floor(key.Start, length)), length})
 	}
 }

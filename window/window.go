@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"slices"
 )
 
 // Unset is the watermark of a source that has not seen an event yet.
@@ -111,7 +112,42 @@ type Status struct {
 	Due     int64    `json:"due"`               // the watermark at which the next revision is due; Never: none is
 	Closes  int64    `json:"closes"`            // the watermark at which nothing may change any more
 	Changed []string `json:"changed,omitempty"` // versions that changed since the last revision, sorted
+	Parts   []Part   `json:"parts,omitempty"`   // segments of versions that changed, sorted
 	Written int      `json:"written,omitempty"` // results of the present revision that were emitted already: a commit was full
+}
+
+// Part is the events of one version that are in one segment.
+type Part struct {
+	Version string `json:"version"`
+	Segment string `json:"segment"`
+}
+
+func (p Part) compare(o Part) int {
+	return cmp.Or(cmp.Compare(p.Version, o.Version), cmp.Compare(p.Segment, o.Segment))
+}
+
+// change notes that a version changed, or a segment of it where that is not empty.
+func (w *Status) change(version, segment string) {
+	if segment == "" {
+		if i, found := slices.BinarySearch(w.Changed, version); !found {
+			w.Changed = slices.Insert(w.Changed, i, version)
+		}
+		return
+	}
+	part := Part{version, segment}
+	if i, found := slices.BinarySearchFunc(w.Parts, part, Part.compare); !found {
+		w.Parts = slices.Insert(w.Parts, i, part)
+	}
+}
+
+// HasChanged reports whether a version, or a segment of it where that is not empty, changed since the last revision.
+func (w *Status) HasChanged(version, segment string) bool {
+	if segment == "" {
+		_, found := slices.BinarySearch(w.Changed, version)
+		return found
+	}
+	_, found := slices.BinarySearchFunc(w.Parts, Part{version, segment}, Part.compare)
+	return found
 }
 
 // Never is the due time of a window that has nothing new to say.

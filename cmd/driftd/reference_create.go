@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/driftd/driftd/cells"
+	"github.com/driftd/driftd/config"
 	"github.com/driftd/driftd/event"
 	"github.com/driftd/driftd/journal"
 	"github.com/driftd/driftd/reference"
@@ -41,6 +42,7 @@ rows of one judged window, of its version alone, by the result_id that the API a
 				"training data with the model's score in the column p, used at once",
 				"driftd reference create --name churn-2026-11 --model churn --from training.csv --map prediction=p --activate",
 			},
+			{"each region on its own as well, for a model whose segments are watched", "driftd reference create --name churn-q3 --model churn --from training.csv --segment-by region --out churn.ref"},
 			{"a week of the serving log", "driftd reference create --name churn-week-1 --from events.ndjson.gz --start 2026-11-01 --end 2026-11-08"},
 			{"a week of what the model has seen", "driftd reference create --name churn-week-1 --model churn --from-stream --start 2026-11-01 --end 2026-11-08"},
 			{"a window that was good", "driftd reference create --name churn-good --model churn --from-window 0d1a9ff2a3d94f7c8f1d54bb29c2a611"},
@@ -70,6 +72,7 @@ rows of one judged window, of its version alone, by the result_id that the API a
 			fs.DurationVar(&c.pane, "pane", time.Duration(reference.DefaultPane)*time.Millisecond, "`LENGTH` of the panes by which rows with times are counted beside the whole; it divides a day; 0: none")
 			fs.Func("map", "`ROLE=COLUMN`: the column that has a role; may be given again", c.addRole)
 			fs.Func("kind", "`FEATURE=KIND`: numeric or categorical; may be given again", c.addKind)
+			fs.Func("segment-by", "`DIMENSION[=VALUE,…]`: count the rows of these values on their own too, or of the 10 largest; may be given again (default: the segments of the model in --config)", c.addSegment)
 			fs.StringVar(&c.out, "out", "", "`FILE`: write the reference there instead of storing it")
 			fs.BoolVar(&c.activate, "activate", false, "compare the model's windows with it from now on")
 			return c.run
@@ -93,6 +96,7 @@ type create struct {
 	pane       time.Duration
 	roles      map[string]string // column by role
 	kinds      map[string]cells.Kind
+	segments   []reference.SegmentBy
 	activate   bool
 }
 
@@ -120,6 +124,28 @@ func (c *create) addKind(s string) error {
 		}
 	}
 	return fmt.Errorf("%q is no kind: write numeric or categorical", s[i+1:])
+}
+
+func (c *create) addSegment(s string) error {
+	name, list, named := strings.Cut(s, "=")
+	by := reference.SegmentBy{Name: name, Values: nil, Largest: 0}
+	if named {
+		by.Values = strings.Split(list, ",")
+	}
+	if err := reference.CheckDimension(name); err != nil {
+		return err
+	}
+	c.segments = append(c.segments, by)
+	return nil
+}
+
+// segmentsOf takes the segments of a model's configuration.
+func segmentsOf(m config.Model) []reference.SegmentBy {
+	out := make([]reference.SegmentBy, 0, len(m.Segments))
+	for _, name := range slices.Sorted(maps.Keys(m.Segments)) {
+		out = append(out, reference.SegmentBy{Name: name, Values: m.Segments[name].Values, Largest: m.Segments[name].Largest})
+	}
+	return out
 }
 
 // instantFlag reads a time into Unix milliseconds.
@@ -154,6 +180,9 @@ func (c *create) run(ctx context.Context, con *console, args []string) error {
 		defer l.close()
 		if c.resolution == 0 {
 			c.resolution = l.cfg.Defaults.Resolution
+		}
+		if c.segments == nil {
+			c.segments = segmentsOf(l.cfg.Model(c.model))
 		}
 	}
 	var ref *reference.Reference
@@ -269,7 +298,7 @@ func (c *create) options(source string) reference.Options {
 	}
 	return reference.Options{
 		Name: c.name, Model: c.model, Source: source, Start: c.start, End: c.end, Resolution: c.resolution,
-		MaxCategories: 0, Kinds: c.kinds, Edges: nil, Pane: c.pane.Milliseconds(), PaneBytes: 0, MaxBytes: c.maxMemory << 20, Deduplicated: false, Mixed: false,
+		MaxCategories: 0, Kinds: c.kinds, Segments: c.segments, Edges: nil, Pane: c.pane.Milliseconds(), PaneBytes: 0, MaxBytes: c.maxMemory << 20, Deduplicated: false, Mixed: false,
 	}
 }
 
