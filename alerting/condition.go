@@ -19,23 +19,26 @@ import (
 // Facts is what the expression of a condition may name: one window's result. The expression is a yes or a no in the language
 // of expr (https://expr-lang.org), without its clock, so that it is a function of the result alone.
 type Facts struct {
-	Model      string       `expr:"model"`
-	Version    string       `expr:"version"`
-	WindowMS   int          `expr:"window_ms"`
-	StartMS    int          `expr:"start_ms"`
-	EndMS      int          `expr:"end_ms"`
-	Events     int          `expr:"events"`
-	Labels     int          `expr:"labels"`
-	Late       int          `expr:"late"`
-	Duplicate  int          `expr:"duplicate"`
-	Lost       int          `expr:"lost"`
-	Errors     int          `expr:"errors"`
-	ErrorRate  float64      `expr:"error_rate"` // 0 without events
-	Throughput float64      `expr:"throughput"` // events a second
-	Complete   bool         `expr:"complete"`
-	Verdict    string       `expr:"verdict"`
-	Latency    LatencyFacts `expr:"latency"`
-	Features   []Fact       `expr:"features"`
+	Model      string  `expr:"model"`
+	Version    string  `expr:"version"`
+	WindowMS   int     `expr:"window_ms"`
+	StartMS    int     `expr:"start_ms"`
+	EndMS      int     `expr:"end_ms"`
+	Events     int     `expr:"events"`
+	Labels     int     `expr:"labels"`
+	Late       int     `expr:"late"`
+	Duplicate  int     `expr:"duplicate"`
+	Lost       int     `expr:"lost"`
+	Errors     int     `expr:"errors"`
+	ErrorRate  float64 `expr:"error_rate"` // 0 without events
+	Throughput float64 `expr:"throughput"` // events a second
+	Complete   bool    `expr:"complete"`
+
+	ThroughputRatio float64 `expr:"throughput_ratio"` // to the reference's; NaN without one
+
+	Verdict  string       `expr:"verdict"`
+	Latency  LatencyFacts `expr:"latency"`
+	Features []Fact       `expr:"features"`
 
 	// Stat is the value of a feature's statistic: stat("age", "psi"). A window in which it does not exist is not judged.
 	Stat func(feature, statistic string) (float64, error) `expr:"stat"`
@@ -51,7 +54,10 @@ type LatencyFacts struct {
 	P99  float64 `expr:"p99"`
 	P999 float64 `expr:"p999"`
 	Mean float64 `expr:"mean"`
+	Min  float64 `expr:"min"`
 	Max  float64 `expr:"max"`
+
+	Slower float64 `expr:"slower"` // the probability that an event took longer than one of the reference; NaN without one
 }
 
 // Fact is one feature of Facts.
@@ -157,8 +163,10 @@ func factsOf(sum *result.Summary, features []result.Feature) *Facts {
 		Latency: LatencyFacts{
 			P50: orNaN(sum.Latency.Quantiles["0.5"]), P90: orNaN(sum.Latency.Quantiles["0.9"]), P95: orNaN(sum.Latency.Quantiles["0.95"]),
 			P99: orNaN(sum.Latency.Quantiles["0.99"]), P999: orNaN(sum.Latency.Quantiles["0.999"]), Mean: orNaN(sum.Latency.Mean), Max: orNaN(sum.Latency.Max),
+			Min: orNaN(sum.Latency.Min), Slower: orNaN(sum.Latency.Slower.Value),
 		},
-		Features: make([]Fact, 0, len(features)), Stat: nil, DriftShare: nil,
+		ThroughputRatio: orNaN(sum.ThroughputRatio.Value),
+		Features:        make([]Fact, 0, len(features)), Stat: nil, DriftShare: nil,
 	}
 	if sum.Counts.Events > 0 {
 		f.ErrorRate = float64(sum.Errors) / float64(sum.Counts.Events)

@@ -154,3 +154,37 @@ func TestHistogramCountAbove(t *testing.T) {
 		t.Errorf("above infinity: %d", got)
 	}
 }
+
+// The pairs against all pairs of values: those of which one is more than a bucket's width above the other have a known order, and the
+// others are at most counted as of one bucket. With every value in a bucket of its own, or the same one, nothing is uncertain.
+func TestHistogramPairs(t *testing.T) {
+	r := rand.New(rand.NewPCG(2, 3))
+	for range 200 {
+		a, b := latencies(r, r.IntN(60)), latencies(r, r.IntN(60))
+		got := histogram(a...).Pairs(histogram(b...))
+		longer, near := 0.0, 0.0
+		for _, x := range a {
+			for _, y := range b {
+				if x > y {
+					longer++
+				}
+				if x != y && math.Abs(x-y) <= 2.1*cells.HistogramAccuracy*max(x, y) {
+					near++
+				}
+			}
+		}
+		if got.Longer > longer || got.Longer < longer-near || longer > got.Longer+got.Same {
+			t.Fatalf("%v of %d pairs are longer and %v in one bucket; of the values %v are, %v are near each other", got.Longer, len(a)*len(b), got.Same, longer, near)
+		}
+	}
+	// Values a factor of two apart: by hand, of {1, 2, 4, 4} and {0, 2, 2, 8} longer are 1>0, 2>0, 4>0, 4>0, 4>2 four times; equal are 2=2
+	// twice. Groups of one value: 0 once, 1 once, 2 three times (24), 4 twice (6), 8 once.
+	if got, want := histogram(1, 2, 4, 4).Pairs(histogram(0, 2, 2, 8)), (cells.Pairs{Longer: 8, Same: 2, Ties: 30}); got != want {
+		t.Errorf("got %+v, want %+v", got, want)
+	}
+	for _, p := range []cells.Pairs{histogram().Pairs(histogram()), histogram(1, 2).Pairs(histogram()), histogram().Pairs(histogram(1, 2))} {
+		if p.Longer != 0 || p.Same != 0 {
+			t.Errorf("an empty side has pairs: %+v", p)
+		}
+	}
+}

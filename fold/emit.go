@@ -263,6 +263,8 @@ func summary(s *source, w *window.Status, config ModelConfig, base baseline, v *
 		ThroughputHz: float64(tally.Events) / (float64(win.End-win.Start) / 1000), Errors: tally.Errors, Status: status,
 		Latency: describe(latency, tally.LatencyInvalid, base.ref), Features: len(v.features), Parts: 0, DriftShare: nil,
 		Verdict: result.Insufficient, Reasons: nil,
+		ThroughputRatio: throughputRatio(tally.Events, win.End-win.Start, base, config, v.version),
+		ErrorRate:       shareOf(tally.Errors, tally.Events), StatusShare: statusShares(status, tally.Events),
 	}
 	for i := range config.Rules {
 		if r := &config.Rules[i]; r.Kind == alerting.KindLatencySLO {
@@ -310,8 +312,8 @@ var quantiles = map[string]float64{"0.5": 0.5, "0.9": 0.9, "0.95": 0.95, "0.99":
 
 func describe(h *cells.Histogram, invalid uint64, ref *reference.Reference) result.Latency {
 	l := result.Latency{
-		Count: h.Count(), Invalid: invalid, Mean: number(h.Mean()), Max: number(h.Max()), Quantiles: quantilesOf(h),
-		Reference: nil, Ratio: nil, Over: nil,
+		Count: h.Count(), Invalid: invalid, Mean: number(h.Mean()), Min: number(h.Quantile(0)), Max: number(h.Max()), Quantiles: quantilesOf(h),
+		Reference: nil, Ratio: nil, Over: nil, RelativeError: cells.HistogramAccuracy, Slower: slower(h, ref),
 	}
 	if ref != nil && ref.Latency != nil && ref.Latency.Count() > 0 {
 		l.Reference, l.Ratio = quantilesOf(ref.Latency), map[string]result.Stat{}

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"math"
 	"slices"
 	"time"
 
@@ -284,8 +285,9 @@ func newBucket(ref *reference.Reference) *bucket {
 
 // baseline is what a window is compared with, or why it is with nothing.
 type baseline struct {
-	ref *reference.Reference
-	why string
+	ref  *reference.Reference
+	why  string
+	span int64 // of a rolling reference: how much event time it was counted in, milliseconds
 }
 
 // name returns what people call the reference.
@@ -307,13 +309,13 @@ func (p *Partition) baselineOf(s *source, w *window.Status, config ModelConfig, 
 	}
 	switch {
 	case config.Rolling == nil && ref == nil:
-		return baseline{nil, noReference}
+		return baseline{nil, noReference, 0}
 	case config.Rolling == nil:
-		return baseline{ref, ""}
+		return baseline{ref, "", 0}
 	case s.rolling == nil:
-		return baseline{nil, "no_reference: the rolling reference of this window was replaced"}
+		return baseline{nil, "no_reference: the rolling reference of this window was replaced", 0}
 	case ref == nil:
-		return baseline{nil, s.rolling.starting()}
+		return baseline{nil, s.rolling.starting(), 0}
 	case config.Rolling.Previous == 0:
 		return ofVersion(ref, config, w, views)
 	}
@@ -342,14 +344,14 @@ func instant(ms int64) string { return time.UnixMilli(ms).UTC().Format(time.RFC3
 func (r *rolling) baseline(cellsOf *reference.Reference, config ModelConfig, w *window.Status) baseline {
 	i := slices.IndexFunc(r.Frames, func(f frame) bool { return f.Fingerprint == w.ID.Fingerprint })
 	if i < 0 {
-		return baseline{nil, "no_reference: the cells of this window were replaced by newer ones"}
+		return baseline{nil, "no_reference: the cells of this window were replaced by newer ones", 0}
 	}
 	from := r.Frames[i].From
 	spans, needed := r.spans(w.ID.Start(), w.ID.End)
 	spans = slices.DeleteFunc(spans, func(s [2]int64) bool { return s[0] < from })
 	if len(spans) < needed {
 		return baseline{nil, fmt.Sprintf("no_reference: %s is counted from %s on: %d of its %d stretches are there, %d are needed",
-			config.ReferenceName, instant(from), len(spans), len(r.allSpans(w)), needed)}
+			config.ReferenceName, instant(from), len(spans), len(r.allSpans(w)), needed), 0}
 	}
 	sum := newBucket(cellsOf)
 	for k, b := range r.buckets {
@@ -366,9 +368,14 @@ func (r *rolling) baseline(cellsOf *reference.Reference, config ModelConfig, w *
 		}
 	}
 	if sum.rows == 0 {
-		return baseline{nil, fmt.Sprintf("no_reference: %s has no events", config.ReferenceName)}
+		return baseline{nil, fmt.Sprintf("no_reference: %s has no events", config.ReferenceName), 0}
 	}
-	return baseline{cellsOf.Over(config.ReferenceName, spans[len(spans)-1][0], spans[0][1], sum.rows, sum.latency, sum.counts), ""}
+	span, until := int64(0), int64(math.MaxInt64)
+	for _, s := range spans { // the newest first; those of long windows overlap
+		span += min(s[1], until) - s[0]
+		until = s[0]
+	}
+	return baseline{cellsOf.Over(config.ReferenceName, spans[len(spans)-1][0], spans[0][1], sum.rows, sum.latency, sum.counts), "", span}
 }
 
 func (r *rolling) allSpans(w *window.Status) [][2]int64 {
@@ -412,9 +419,9 @@ func ofVersion(cellsOf *reference.Reference, config ModelConfig, w *window.Statu
 				merge(sum.counts[i], c)
 			}
 		}
-		return baseline{cellsOf.Over(config.ReferenceName, w.ID.Start(), w.ID.End, sum.rows, sum.latency, sum.counts), ""}
+		return baseline{cellsOf.Over(config.ReferenceName, w.ID.Start(), w.ID.End, sum.rows, sum.latency, sum.counts), "", w.ID.End - w.ID.Start()}
 	}
-	return baseline{nil, fmt.Sprintf("no_reference: version %q, which others are compared with, has no events in this window", config.Rolling.Version)}
+	return baseline{nil, fmt.Sprintf("no_reference: version %q, which others are compared with, has no events in this window", config.Rolling.Version), 0}
 }
 
 // startRolling begins the rolling reference that a configuration asks for, or goes on with the one that is there. It returns the

@@ -182,20 +182,20 @@ func (p *Partition) segmentBaseline(s *source, w *window.Status, config ModelCon
 	b := s.binders[w.ID.Fingerprint]
 	switch segment := views[0].segment; {
 	case whole.ref == nil || b == nil:
-		return baseline{nil, whole.why}, nil
+		return baseline{nil, whole.why, 0}, nil
 	case config.Rolling != nil && config.Rolling.Previous == 0:
 		return ofVersion(b.ref, config, w, views), nil
 	case config.Rolling != nil:
-		return baseline{nil, "no_reference: the past of a stream is not counted by segment: give the model a stored reference, or one of another version"}, nil
+		return baseline{nil, "no_reference: the past of a stream is not counted by segment: give the model a stored reference, or one of another version", 0}, nil
 	default:
 		name, _, _ := result.CutSegment(segment)
 		dimensions := s.dimensions(s.EpochOf(w.ID))
 		i := slices.IndexFunc(dimensions, func(d dimension) bool { return d.name == name })
 		if i < 0 {
-			return baseline{nil, "no_reference: the configuration that judges this window has no such dimension any more"}, nil
+			return baseline{nil, "no_reference: the configuration that judges this window has no such dimension any more", 0}, nil
 		}
 		part, why := dimensions[i].part(segment, whole.ref)
-		return baseline{part.ref, why}, part
+		return baseline{part.ref, why, 0}, part
 	}
 }
 

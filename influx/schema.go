@@ -47,21 +47,22 @@ const (
 
 // Fields of MeasurementSummary.
 const (
-	FieldComplete   = "complete"
-	FieldLost       = "lost"
-	FieldEvents     = "events"
-	FieldLabels     = "labels"
-	FieldLate       = "late"
-	FieldDuplicate  = "duplicate"
-	FieldRejected   = "rejected"
-	FieldErrors     = "errors"
-	FieldErrorRate  = "error_rate"
-	FieldThroughput = "throughput_hz"
-	FieldFeatures   = "features"
-	FieldParts      = "parts"
-	FieldDriftShare = "drift_share"
-	FieldReasons    = "reasons"
-	FieldRefName    = "reference_name"
+	FieldComplete        = "complete"
+	FieldLost            = "lost"
+	FieldEvents          = "events"
+	FieldLabels          = "labels"
+	FieldLate            = "late"
+	FieldDuplicate       = "duplicate"
+	FieldRejected        = "rejected"
+	FieldErrors          = "errors"
+	FieldErrorRate       = "error_rate"
+	FieldThroughput      = "throughput_hz"
+	FieldThroughputRatio = "throughput_ratio"
+	FieldFeatures        = "features"
+	FieldParts           = "parts"
+	FieldDriftShare      = "drift_share"
+	FieldReasons         = "reasons"
+	FieldRefName         = "reference_name"
 )
 
 // Fields of MeasurementFeature, beside the statistics: <name>, <name>_p, <name>_lower, <name>_upper and <name>_baseline.
@@ -100,7 +101,9 @@ const (
 const (
 	FieldCount   = "count"
 	FieldMeanMS  = "mean_ms"
+	FieldMinMS   = "min_ms"
 	FieldMaxMS   = "max_ms"
+	FieldSlower  = "slower"
 	FieldMSOf    = "_ms" // p50_ms
 	FieldRefOf   = "reference_"
 	FieldRatioOf = "ratio_"
@@ -196,7 +199,12 @@ func Schema() []Measurement {
 			Field{FieldRejected, Integer, "dead-lettered records, all reasons together"},
 			Field{FieldErrors, Integer, "events whose status is not a success"},
 			Field{FieldErrorRate, Float, "errors over events; not written without events"},
+			Field{FieldErrorRate + SuffixLower, Float, "lower end of Wilson's 99.9 % interval"},
+			Field{FieldErrorRate + SuffixUpper, Float, "upper end of it"},
 			Field{FieldThroughput, Float, "events a second of the window's size"},
+			Field{FieldThroughputRatio, Float, "over the reference's rows a second; not written where the reference does not say it"},
+			Field{FieldThroughputRatio + SuffixLower, Float, "lower end of its 99.9 % interval"},
+			Field{FieldThroughputRatio + SuffixUpper, Float, "upper end of it"},
 			Field{FieldFeatures, Integer, "features of the result"},
 			Field{FieldParts, Integer, "feature documents of the result"},
 			Field{FieldReasons, Text, "the reasons of the verdict, a JSON array"},
@@ -206,12 +214,17 @@ func Schema() []Measurement {
 			Field{FieldCount, Integer, "latencies in the distribution"},
 			Field{FieldInvalid, Integer, "latencies that are no time"},
 			Field{FieldMeanMS, Float, "milliseconds"},
+			Field{FieldMinMS, Float, "milliseconds; relative error at most 1 %"},
 			Field{FieldMaxMS, Float, "milliseconds"},
 			Field{"p<q>" + FieldMSOf, Float, "quantile: p50, p90, p95, p99, p999; relative error at most 1 %"},
 			Field{FieldRefOf + "p<q>" + FieldMSOf, Float, "the same of the reference"},
 			Field{FieldRatioOf + "p<q>", Float, "the quantile over the reference's"},
 			Field{FieldRatioOf + "p<q>" + SuffixLower, Float, "lower end of its 99.9 % interval"},
 			Field{FieldRatioOf + "p<q>" + SuffixUpper, Float, "upper end of its 99.9 % interval"},
+			Field{FieldSlower, Float, "the probability that an event took longer than one of the reference"},
+			Field{FieldSlower + SuffixP, Float, "its p-value (Mann-Whitney)"},
+			Field{FieldSlower + SuffixLower, Float, "lower bound, by the buckets"},
+			Field{FieldSlower + SuffixUpper, Float, "upper bound, by the buckets"},
 		), "Service times of a window."},
 		{MeasurementFeature, windowEnd, []string{TagFeature, TagModel, TagReference, TagRole, TagSegment, TagVersion, TagWindow}, with(
 			Field{FieldKind, Text, "`numeric` or `categorical`"},

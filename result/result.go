@@ -170,11 +170,20 @@ type Latency struct {
 	Count     uint64              `json:"count"`
 	Invalid   uint64              `json:"invalid"`
 	Mean      *float64            `json:"mean_ms"`
+	Min       *float64            `json:"min_ms"` // within RelativeError; 0 below a nanosecond
 	Max       *float64            `json:"max_ms"`
 	Quantiles map[string]*float64 `json:"quantiles_ms"`   // "0.5", "0.9", "0.95", "0.99", "0.999"
 	Reference map[string]*float64 `json:"reference_ms"`   // the same quantiles of the reference, null without one
 	Ratio     map[string]Stat     `json:"ratio"`          // each quantile over the reference's, with a 99.9 % interval; null without one
 	Over      map[string]uint64   `json:"over,omitempty"` // events that took longer than the milliseconds of the key, for each objective of the rules
+
+	// RelativeError is the bound of every quantile: it is off by at most this share of itself. Mean and Max are exact. 0: written by a
+	// version that did not say it.
+	RelativeError float64 `json:"relative_error"`
+
+	// Slower is the probability that an event of the window took longer than one of the reference, equal ones counted half: Mann and
+	// Whitney's U over the number of pairs, two-sided p-value. Baseline is ½. Lower and Upper bound what the histograms' buckets leave open.
+	Slower Stat `json:"slower"`
 }
 
 // Summary is the one document of a window about its model; the features follow in FeatureDocs with the same ResultID.
@@ -194,6 +203,11 @@ type Summary struct {
 	Errors       uint64            `json:"errors"`        // events whose status is not a success
 	Status       map[string]uint64 `json:"status"`        // events by status class (bounded)
 	Latency      Latency           `json:"latency"`
+
+	// Against the reference, and with what chance allows; all intervals are at 99.9 %.
+	ThroughputRatio Stat            `json:"throughput_ratio"` // events a second over the reference's rows a second
+	ErrorRate       Stat            `json:"error_rate"`       // Errors over the events, with Wilson's interval
+	StatusShare     map[string]Stat `json:"status_share"`     // the share of each status, with Wilson's interval
 
 	Features   int      `json:"features"`    // how many features the FeatureDocs hold together
 	Parts      int      `json:"parts"`       // how many FeatureDocs follow

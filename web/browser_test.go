@@ -52,7 +52,11 @@ func wide(tb testing.TB, windows, features int, name func(int) string) *store.St
 			Latency: result.Latency{
 				Quantiles: map[string]*float64{"0.5": new(10.0), "0.95": new(20 + math.Sin(float64(w)/20)), "0.99": new(40.0)},
 				Reference: map[string]*float64{"0.5": new(11.0), "0.95": new(21.0), "0.99": new(42.0)},
+				Ratio:     map[string]result.Stat{"0.95": {Value: new(1.05), Lower: new(0.9), Upper: new(1.2)}},
+				Slower:    result.Stat{Value: new(0.52), Lower: new(0.5), Upper: new(0.54), PValue: new(0.1)},
 			},
+			ThroughputRatio: result.Stat{Value: new(0.98), Lower: new(0.9), Upper: new(1.1)},
+			ErrorRate:       result.Stat{Value: new(0.0), Lower: new(0.0), Upper: new(0.01)},
 		}
 		doc := result.FeatureDoc{Schema: 1, Type: "features", ResultID: id, Key: key, Window: win}
 		for f := range features {

@@ -108,8 +108,12 @@ func (w Result) Documents(tb testing.TB) []Document {
 		Schema: result.SchemaVersion, Type: "summary", ResultID: w.ID(), Key: w.Key(), Window: w.Window(), Revision: w.Revision, Complete: true,
 		Lost: 0, Ref: w.ref(), Counts: result.Counts{Events: w.Events, Labels: 7, Rejected: map[string]uint64{"malformed": 1}},
 		ThroughputHz: float64(w.Events) / 3600, Errors: 3, Status: map[string]uint64{"ok": w.Events},
+		ThroughputRatio: result.Stat{Value: new(1.25), Lower: new(1.0), Upper: new(1.5)},
+		ErrorRate:       result.Stat{Value: new(0.0625), Lower: new(0.03125), Upper: new(0.125)},
+		StatusShare:     map[string]result.Stat{"ok": {Value: new(1.0), Lower: new(0.75), Upper: new(1.0)}},
 		Latency: result.Latency{
-			Count: w.Events, Invalid: 1, Mean: new(12.5), Max: new(99.0),
+			Count: w.Events, Invalid: 1, Mean: new(12.5), Min: new(0.5), Max: new(99.0), RelativeError: 0.01,
+			Slower:    result.Stat{Value: new(0.625), Lower: new(0.5), Upper: new(0.75), PValue: new(0.001), Baseline: new(0.5)},
 			Quantiles: map[string]*float64{"0.5": new(12.0), "0.9": new(20.0), "0.95": nil, "0.99": new(50.0), "0.999": new(1.0 / 3)},
 			Reference: map[string]*float64{"0.5": new(11.0)},
 			Ratio:     map[string]result.Stat{"0.5": {Value: new(12.0 / 11), Lower: new(1.0), Upper: new(1.2)}},
