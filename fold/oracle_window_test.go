@@ -395,7 +395,7 @@ func (o *oracle) compared(fp, part string, own map[string][]string) bool {
 	}
 	dimension, value, _ := strings.Cut(part, "=")
 	d := ref.Dimension(dimension)
-	if d == nil {
+	if _, still := own[dimension]; d == nil || !still { // the configuration that judges the window may be a newer one
 		return false
 	}
 	has := func(v string) bool {

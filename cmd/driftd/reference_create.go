@@ -69,10 +69,10 @@ rows of one judged window, of its version alone, by the result_id that the API a
 			fs.Func("start", "`T`: take rows from then on; 2026-11-01, RFC 3339, or epoch milliseconds", instantFlag(&c.start))
 			fs.Func("end", "`T`: take rows before then", instantFlag(&c.end))
 			fs.IntVar(&c.resolution, "resolution", 0, "`N`: how many cut points of a numeric feature to keep (default: that of --config, or 2000)")
-			fs.DurationVar(&c.pane, "pane", time.Duration(reference.DefaultPane)*time.Millisecond, "`LENGTH` of the panes by which rows with times are counted beside the whole; it divides a day; 0: none")
+			fs.DurationVar(&c.pane, "pane", time.Duration(reference.DefaultPane)*time.Millisecond, "`LENGTH` of the panes by which rows with times are counted too; it divides a day; 0: none")
 			fs.Func("map", "`ROLE=COLUMN`: the column that has a role; may be given again", c.addRole)
 			fs.Func("kind", "`FEATURE=KIND`: numeric or categorical; may be given again", c.addKind)
-			fs.Func("segment-by", "`DIMENSION[=VALUE,…]`: count the rows of these values on their own too, or of the 10 largest; may be given again (default: the segments of the model in --config)", c.addSegment)
+			fs.Func("segment-by", "`DIMENSION`: count rows by its values too: those of DIMENSION=V,W or the 10 largest; may be given again (default: --config)", c.addSegment)
 			fs.StringVar(&c.out, "out", "", "`FILE`: write the reference there instead of storing it")
 			fs.BoolVar(&c.activate, "activate", false, "compare the model's windows with it from now on")
 			return c.run
