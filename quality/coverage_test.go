@@ -171,3 +171,36 @@ func TestEstimateBands(t *testing.T) {
 		}
 	}
 }
+
+// Of several classes, what is true is what 200,000 other rows say: known to a twentieth of an interval's width. The averages over classes take
+// the intervals of the classes for going together, and are too wide rather than too narrow.
+func TestMulticlassIntervals(t *testing.T) {
+	r := rand.New(rand.NewPCG(21, 4))
+	cfg := quality.Default(quality.Multiclass)
+	cfg.Classes = []string{"a", "b", "c"}
+	spec := newSpec(t, cfg)
+	window := func(n int) *quality.Counts {
+		c := quality.NewCounts(spec)
+		for _, row := range multiclassRows(r, n, 3, 1e6) {
+			c.AddLabel(row.Prediction, row.Label)
+		}
+		return c
+	}
+	truth := map[string]float64{}
+	for _, m := range quality.Evaluate(window(200_000)) {
+		if m.Class == "" && m.Name != "mce" { // the largest gap of calibrated scores is 0, which a sample of any size is not
+			truth[m.Name] = *m.Value
+		}
+	}
+	truth["ece"] = 0 // labels are drawn by the scores
+	got := covered(t, 400, truth, func() *quality.Counts { return window(400) })
+	for metric, want := range truth {
+		if got[metric] < 0.92 {
+			t.Errorf("%s: the interval holds %.4f in a share of %.3f of the windows", metric, want, got[metric])
+		}
+		t.Logf("%s %.4f: %.3f", metric, want, got[metric])
+	}
+	if len(truth) != 17 {
+		t.Errorf("%d metrics, want 17", len(truth))
+	}
+}
