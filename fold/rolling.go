@@ -287,7 +287,7 @@ func newBucket(ref *reference.Reference) *bucket {
 type baseline struct {
 	ref  *reference.Reference
 	why  string
-	span int64 // of a rolling reference: how much event time it was counted in, milliseconds
+	span int64 // how much event time it was counted in, milliseconds; 0: as the reference itself says
 }
 
 // name returns what people call the reference.

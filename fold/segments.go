@@ -195,7 +195,7 @@ func (p *Partition) segmentBaseline(s *source, w *window.Status, config ModelCon
 			return baseline{nil, "no_reference: the configuration that judges this window has no such dimension any more", 0}, nil
 		}
 		part, why := dimensions[i].part(segment, whole.ref)
-		return baseline{part.ref, why, 0}, part
+		return baseline{part.ref, why, covered(whole.ref)}, part
 	}
 }
 

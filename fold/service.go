@@ -55,11 +55,19 @@ func slower(cur *cells.Histogram, ref *reference.Reference) result.Stat {
 	return result.Stat{Value: &value, PValue: &p, Lower: &lower, Upper: &upper, Baseline: &even, Reason: ""}
 }
 
+// covered is how much event time a stored reference was counted in, milliseconds: its panes with rows, else its span; 0 without times.
+func covered(ref *reference.Reference) int64 {
+	if len(ref.Panes) > 0 {
+		return ref.Pane * int64(len(ref.Panes))
+	}
+	return ref.End - ref.Start
+}
+
 // throughputRatio is the window's rate of events over the reference's, with the interval of two Poisson counts: given their sum the first
 // is binomial, and Wilson's interval of its share becomes one of the ratio. Events that come in bursts make it too narrow.
 func throughputRatio(events uint64, length int64, base baseline, config ModelConfig, version string) result.Stat {
-	ref := base.ref
-	rows, span := uint64(0), base.span
+	ref, span := base.ref, base.span
+	var rows uint64
 	switch {
 	case ref == nil:
 		return noStat("there is no reference")
@@ -67,15 +75,16 @@ func throughputRatio(events uint64, length int64, base baseline, config ModelCon
 		return noStat("the reference does not tell versions apart")
 	case span > 0:
 		rows = ref.Rows
-	case len(ref.Panes) > 0:
-		for _, p := range ref.Panes {
+	default:
+		if span = covered(ref); span == 0 {
+			return noStat("the reference's rows have no times")
+		}
+		if len(ref.Panes) == 0 {
+			rows = ref.Rows
+		}
+		for _, p := range ref.Panes { // not those without a time
 			rows += p.Rows
 		}
-		span = ref.Pane * int64(len(ref.Panes))
-	case ref.End > ref.Start:
-		rows, span = ref.Rows, ref.End-ref.Start
-	default:
-		return noStat("the reference's rows have no times")
 	}
 	share, ok := stat.Wilson(events, events+rows, serviceLevel)
 	if !ok || rows == 0 {
@@ -84,9 +93,8 @@ func throughputRatio(events uint64, length int64, base baseline, config ModelCon
 	scale := float64(span) / float64(length)
 	v := float64(events) / float64(rows) * scale
 	lower, upper := share.Lower/(1-share.Lower)*scale, share.Upper/(1-share.Upper)*scale // below 1: rows are above 0
-	out := result.Stat{Value: &v, PValue: nil, Lower: &lower, Upper: &upper, Baseline: nil, Reason: ""}
 	if math.IsInf(upper, 0) {
 		return noStat(fmt.Sprintf("%d events of the window are too many against %d rows", events, rows))
 	}
-	return out
+	return result.Stat{Value: &v, PValue: nil, Lower: &lower, Upper: &upper, Baseline: nil, Reason: ""}
 }

@@ -1,14 +1,17 @@
 package fold_test
 
 import (
+	"fmt"
 	"math"
 	"math/rand/v2"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/driftd/driftd/alerting"
 	"github.com/driftd/driftd/event"
 	"github.com/driftd/driftd/fold"
+	"github.com/driftd/driftd/reference"
 	"github.com/driftd/driftd/result"
 	"github.com/driftd/driftd/window"
 )
@@ -149,5 +152,44 @@ func TestThroughputAgainstTheStream(t *testing.T) {
 				t.Error("no window was compared")
 			}
 		})
+	}
+}
+
+// A segment is compared with its own rows, in the time in which there were any: two events a minute in the EU and one in the US, on two days
+// with a day without any between them, then an hour at twice that rate in the EU. The US stays at 1, the EU is at 2, all at 5/3.
+func TestThroughputOfSegments(t *testing.T) {
+	const minute = int64(60_000)
+	line := func(at int64, region string) []byte {
+		return fmt.Appendf(nil, `{"model":"m","ts":%d,"segment":{"region":%q},"prediction":1}`, at, region)
+	}
+	var before, now [][]byte
+	for _, start := range []int64{monday, monday + 2*day} {
+		for at := start; at < start+day; at += minute {
+			before = append(before, line(at, "eu"), line(at+1, "us"), line(at+2, "eu"))
+		}
+	}
+	later := monday + 10*day
+	for at := later; at < later+hourMS; at += minute {
+		now = append(now, line(at, "eu"), line(at+1, "us"), line(at+2, "eu"), line(at+3, "eu"), line(at+4, "eu"))
+	}
+	ref := referenceOf(t, reference.Options{ //nolint:exhaustruct // the defaults are meant
+		Name: "before", Model: "m", Pane: window.PaneUnit, Segments: []reference.SegmentBy{{Name: "region", Values: nil, Largest: 2}},
+	}, before)
+	counting := elec2Counting(ref.Fingerprint())
+	m := counting.Defaults
+	m.ReferenceName, m.Timing = "before", tumbling(hourMS, hourMS)
+	m.Timing.Pane = window.PaneUnit
+	m.Segments = []fold.SegmentConfig{{Dimension: "region", Values: nil, Largest: 2}}
+	counting.Defaults, counting.Models = m, map[string]fold.ModelConfig{"m": m}
+	sums, _ := documents(t, run(t, counting, find(ref), storedEvents("m", now, time.UnixMilli(later), time.UnixMilli(later+day)), undisturbed()))
+	want := map[string]float64{result.All: 5.0 / 3, result.SegmentKey("region", "eu"): 2, result.SegmentKey("region", "us"): 1}
+	for _, s := range sums {
+		if s.Key.Version == result.All && s.Counts.Events > 0 {
+			nearly(t, "throughput ratio of "+s.Key.Segment, s.ThroughputRatio.Value, want[s.Key.Segment])
+			delete(want, s.Key.Segment)
+		}
+	}
+	if len(want) > 0 {
+		t.Errorf("no result of %v", want)
 	}
 }
