@@ -101,8 +101,8 @@ type Config struct {
 	Epsilon float64 `json:"epsilon" yaml:"epsilon"`
 
 	// Which custom p-values follow: `default` or `scipy`. Or whose default rule is the gate instead of `gate`, `warning`, `drift` and
-	// `threshold`: `evidently` (that for references above 1,000 rows), `azure` or `scouter` (with its bins and smoothing); other tools' rules need
-	// rows and are in `driftd analyze` only.
+	// `threshold`: `evidently` (that for references above 1,000 rows), `azure`, `scouter` (with its bins and smoothing), `nannyml` (whose threshold
+	// comes from ten parts of a reference with times) or `tfdv`; `popmon` is in `driftd analyze` only.
 	Convention string `json:"convention" yaml:"convention"`
 
 	// The statistic that verdicts of a feature's distribution are taken by: `psi_debiased`, or one of `psi`, `kl`, `js`, `hellinger`,
@@ -218,7 +218,7 @@ func (c Config) Validate() error {
 	if why := elsewhere()[c.Convention]; why != "" {
 		fail("convention", "%s", why)
 	} else {
-		oneOf("convention", c.Convention, ConventionDefault, ConventionSciPy, ConventionEvidently, ConventionAzure, ConventionScouter)
+		oneOf("convention", c.Convention, Conventions()...)
 	}
 	within("chi2_min_expected", c.ChiSquareMinExpected, 0, math.MaxFloat64, false)
 	oneOf("gate", c.Gate, Gates()...)

@@ -16,6 +16,8 @@ const (
 	ConventionEvidently = "evidently" // Wasserstein over the standard deviation ≥ 0.1, Jensen-Shannon distance in nats ≥ 0.1
 	ConventionAzure     = "azure"     // the same two, the second in base 2, at 0.5
 	ConventionScouter   = "scouter"   // PSI over the reference's deciles or categories ≥ χ²₀.₉₅(B - 1)/n
+	ConventionNannyML   = "nannyml"   // Jensen-Shannon distance > mean + 3 deviations of ten parts of the reference
+	ConventionTFDV      = "tfdv"      // Jensen-Shannon divergence of ten equal widths of each side > 0.3; for categories L-infinity > 0.3
 )
 
 // What the rules of these tools are made of.
@@ -26,22 +28,24 @@ const (
 	scouterBins    = 10 // of a number, those that equal deciles leave empty included
 )
 
+// Conventions are the values of Config.Convention.
+func Conventions() []string {
+	return []string{
+		ConventionDefault, ConventionSciPy, ConventionEvidently, ConventionAzure, ConventionScouter, ConventionNannyML, ConventionTFDV,
+	}
+}
+
 // elsewhere says of the conventions that counts cannot give why that is so, and what to do.
 func elsewhere() map[string]string {
 	const files = "; compare files by `driftd analyze --convention "
 	return map[string]string{
-		"nannyml": "nannyml needs rows: its bins have equal widths, which are no cut points of the cells, and its threshold comes from " +
-			"ten parts of the reference's rows; `threshold: auto` learns from the reference's own chunks" + files + "nannyml`",
-		"tfdv": "tfdv needs rows: its histograms have equal widths between the ends of each side, which are no cut points of the cells; " +
-			"for categories `gate: l_infinity` is its number" + files + "tfdv`",
-		"popmon": "popmon needs rows: its bins have equal widths, which are no cut points of the cells, and its limits come from the " +
-			"reference's time slots" + files + "popmon`",
+		"popmon": "popmon is no gate: its rule is the worst of four lights (mean, deviation, χ², Kolmogorov-Smirnov), and a gate is one number" + files + "popmon`",
 	}
 }
 
 // borrows reports whether the gate is that of another tool.
 func (c Config) borrows() bool {
-	return c.Convention == ConventionEvidently || c.Convention == ConventionAzure || c.Convention == ConventionScouter
+	return c.Convention == ConventionEvidently || c.Convention == ConventionAzure || c.Convention == ConventionScouter || c.asksRival()
 }
 
 // borrowed returns the configuration with the gate of the tool whose convention is asked for.
@@ -54,6 +58,12 @@ func (c Config) borrowed(f *reference.Feature) Config {
 		category = category || (f.Distinct > 0 && f.Distinct <= evidentlyFew)
 	case ConventionAzure:
 		numbers, categories = 0.5, 0.5
+	case ConventionNannyML, ConventionTFDV: // the rule gives the thresholds
+		c.Gate, c.Threshold = "js", ThresholdFixed
+		if c.Convention == ConventionTFDV && category {
+			c.Gate = "l_infinity"
+		}
+		return c
 	case ConventionScouter: // the threshold is the window's
 		c.Gate, c.Threshold = "psi", ThresholdFixed
 		c.Bins, c.Smoothing, c.Epsilon = BinsQuantile10, SmoothingFloor, scouterEpsilon

@@ -163,12 +163,12 @@ func (g gate) categories(t *testing.T, ref, window []uint64) {
 }
 
 // The conventions that counts cannot give are refused with the reason and what to do.
-func TestConventionsThatNeedRowsAreRefused(t *testing.T) {
+func TestConventionsThatAreNoGate(t *testing.T) {
 	for _, name := range rivals.Names() {
 		cfg := detectors.Default()
 		cfg.Convention = name
 		err := cfg.Validate()
-		if slices.Contains([]string{detectors.ConventionEvidently, detectors.ConventionAzure, detectors.ConventionScouter}, name) {
+		if slices.Contains(detectors.Conventions(), name) {
 			if err != nil {
 				t.Errorf("%s: %v", name, err)
 			}

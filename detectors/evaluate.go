@@ -27,8 +27,10 @@ type Plan struct {
 	gate    Spec
 	table   refTable
 	nMin    uint64
-	natural *natural // nil: thresholds are fixed
-	noAuto  string   // why, where auto was asked for
+	natural *natural   // nil: thresholds are fixed
+	noAuto  string     // why, where auto was asked for
+	rival   *rivalGate // nil: the gate is a statistic of this package
+	noRival string     // why it does not exist, where one was asked for
 }
 
 // NewPlan prepares the judgement of a feature; chunks are the reference's own stretches, for `threshold: auto`. It keeps all three and
@@ -36,15 +38,18 @@ type Plan struct {
 func NewPlan(f *reference.Feature, cfg Config, chunks Chunks, memo *Memo) *Plan {
 	asked := cfg
 	cfg = cfg.borrowed(f)
-	p := &Plan{f: f, asked: asked, cfg: cfg, gate: gateFor(f.Space.Kind(), cfg), table: refTable{}, nMin: 0, natural: nil, noAuto: ""}
+	p := &Plan{f: f, asked: asked, cfg: cfg, gate: gateFor(f.Space.Kind(), cfg), table: refTable{}, nMin: 0, natural: nil, noAuto: "", rival: nil, noRival: ""}
 	in := NewInput(f, cells.NewCounts(f.Space), cfg)
 	p.table = newRefTable(&in)
 	if len(p.table.bins) > 0 || p.table.other > 0 {
-		if cfg.Convention == ConventionScouter { // by its own threshold chance would alarm at every n
+		if cfg.Convention == ConventionScouter || cfg.asksRival() { // by its own threshold chance would alarm at every n
 			p.nMin = nMin(f, p.table, DefaultGate, Default(), memo)
 		} else {
 			p.nMin = nMin(f, p.table, p.gate.Name, cfg, memo)
 		}
+	}
+	if cfg.asksRival() && in.M() > 0 {
+		p.rival, p.noRival = p.newRival(chunks)
 	}
 	if cfg.Threshold == ThresholdAuto {
 		p.natural, p.noAuto = p.newNatural(chunks)
@@ -91,6 +96,9 @@ func (p *Plan) Evaluate(cur *cells.Counts) result.Feature {
 			out.Statistics[s.Name] = existing(s.Compute(of))
 		}
 	}
+	if cfg.asksRival() {
+		p.byRival(&in, &out)
+	}
 	if effect, ok := judgeable(&out); ok {
 		out.Verdict = effectVerdict(effect, out.Thresholds.Warning, out.Thresholds.Drift)
 	}
@@ -98,6 +106,31 @@ func (p *Plan) Evaluate(cur *cells.Counts) result.Feature {
 		out.Seen = explain(&in)
 	}
 	return out
+}
+
+// newRival returns the rule of another tool, or why there is none.
+func (p *Plan) newRival(chunks Chunks) (*rivalGate, string) {
+	if p.cfg.Convention == ConventionNannyML && len(chunks.Counts) == 0 {
+		return nil, "nannyml learns from ten parts of the reference, which are not known: " + chunks.Reason
+	}
+	g, err := newRivalGate(p.f, p.cfg.Convention, chunks)
+	if err != nil {
+		return nil, err.Error()
+	}
+	return g, ""
+}
+
+// byRival sets the number of the gate, and its thresholds, by the rule of another tool.
+func (p *Plan) byRival(in *Input, out *result.Feature) {
+	switch {
+	case in.Problem != "":
+	case p.rival == nil:
+		out.Statistics[p.gate.Name] = null(p.noRival)
+	default:
+		s, drift := p.rival.judge(in.Cur)
+		out.Statistics[p.gate.Name] = existing(s)
+		out.Thresholds.Warning, out.Thresholds.Drift = drift, drift
+	}
 }
 
 // judgeable returns the size of the effect where the feature's distribution can be judged.

@@ -70,7 +70,7 @@ func (p *Partition) freeze(s *source, before int64) *reference.Reference {
 func (p *Partition) freezeAt(s *source, before int64, resolution int) *reference.Reference {
 	b := reference.NewBuilder(reference.Options{
 		Name: "frame of " + instant(before), Model: s.Model, Source: "the stream itself", Start: 0, End: 0, Resolution: resolution, MaxCategories: 0,
-		Kinds: nil, Edges: nil, Pane: 0, PaneBytes: 0, MaxBytes: 0, Deduplicated: true, Mixed: true,
+		Kinds: nil, Edges: nil, NannyMLEdges: false, Pane: 0, PaneBytes: 0, MaxBytes: 0, Deduplicated: true, Mixed: true,
 	})
 	d := event.NewDecoder(p.counting.Limits)
 	for _, at := range sortedKeys(s.rolling.samples) {

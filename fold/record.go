@@ -53,11 +53,7 @@ func (b *binder) plan(i int, size int64, config detectors.Config) *detectors.Pla
 		b.plans, b.memo = map[planKey]*detectors.Plan{}, detectors.NewMemo()
 	}
 	f := &b.ref.Features[i]
-	chunks := detectors.NoChunks("")
-	if config.Threshold == detectors.ThresholdAuto {
-		chunks = detectors.ChunksOf(b.ref, f, size)
-	}
-	p := detectors.NewPlan(f, config, chunks, b.memo)
+	p := detectors.NewPlan(f, config, detectors.ChunksFor(b.ref, f, size, config), b.memo)
 	b.plans[key] = p
 	return p
 }

@@ -35,6 +35,9 @@ type Options struct {
 	// show, Edges adds cut points to a numeric feature. A name that no row has is an error.
 	Kinds map[string]cells.Kind
 	Edges map[string][]float64
+	// NannyMLEdges adds the edges of NannyML's bins to the cut points of every numeric feature, so that `convention: nannyml` counts in
+	// them exactly.
+	NannyMLEdges bool
 	// Pane is the length of the panes by which rows with times are counted beside the whole, in milliseconds: it divides a day.
 	// 0 counts no panes. Where the counts would exceed PaneBytes (default DefaultPaneBytes), the next longer one of an hour, six
 	// hours and a day is taken, and no panes where a day's do.

@@ -8,6 +8,7 @@ import (
 
 	"github.com/driftd/driftd/cells"
 	"github.com/driftd/driftd/event"
+	"github.com/driftd/driftd/internal/stat/rivals"
 )
 
 // column holds the raw values of one feature, of which the kind is known only at the end.
@@ -99,7 +100,7 @@ func (c *column) freeze(k columnKey, rows uint64, o *Options) (*Feature, error) 
 	case kind == cells.Categorical:
 		err = c.freezeCategorical(f, o.MaxCategories)
 	default:
-		err = c.freezeNumeric(f, o.Resolution, edges)
+		err = c.freezeNumeric(f, o, edges)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("%s %q: %w", k.role, k.name, err)
@@ -142,7 +143,7 @@ func (c *column) decide(k columnKey, o *Options) (cells.Kind, error) {
 	return cells.Numeric, nil
 }
 
-func (c *column) freezeNumeric(f *Feature, resolution int, edges []float64) error {
+func (c *column) freezeNumeric(f *Feature, o *Options, edges []float64) error {
 	values := make([]float64, 0, len(c.numbers)+int(c.trues+c.falses))
 	infs, invalid := uint64(0), c.invalid
 	for _, x := range c.numbers {
@@ -164,7 +165,14 @@ func (c *column) freezeNumeric(f *Feature, resolution int, edges []float64) erro
 		infs, invalid = infs+i, invalid+bad
 	}
 	slices.Sort(values)
-	if err := f.freezeSorted(values, resolution, edges); err != nil {
+	if o.NannyMLEdges && len(values) > 0 {
+		sample := rivals.Of(values)
+		bins := rivals.FitNanny(&sample)
+		if own := bins.Edges(); !math.IsNaN(own[0]) && !math.IsInf(own[0], 0) { // a width beyond all numbers makes no bins
+			edges = append(slices.Clip(edges), own...)
+		}
+	}
+	if err := f.freezeSorted(values, o.Resolution, edges); err != nil {
 		return err
 	}
 	f.Counts.Inf, f.Counts.Invalid = infs, invalid

@@ -73,6 +73,7 @@ rows of one judged window, of its version alone, by the result_id that the API a
 			fs.Func("map", "`ROLE=COLUMN`: the column that has a role; may be given again", c.addRole)
 			fs.Func("kind", "`FEATURE=KIND`: numeric or categorical; may be given again", c.addKind)
 			fs.Func("segment-by", "`DIMENSION`: count rows by its values too: those of DIMENSION=V,W or the 10 largest; may be given again (default: --config)", c.addSegment)
+			fs.BoolVar(&c.nannyEdges, "nannyml-edges", false, "cut numbers at the edges of NannyML's bins too, which then count exactly")
 			fs.StringVar(&c.out, "out", "", "`FILE`: write the reference there instead of storing it")
 			fs.BoolVar(&c.activate, "activate", false, "compare the model's windows with it from now on")
 			return c.run
@@ -93,6 +94,7 @@ type create struct {
 	maxMemory  int
 	start, end int64
 	resolution int
+	nannyEdges bool
 	pane       time.Duration
 	roles      map[string]string // column by role
 	kinds      map[string]cells.Kind
@@ -298,7 +300,7 @@ func (c *create) options(source string) reference.Options {
 	}
 	return reference.Options{
 		Name: c.name, Model: c.model, Source: source, Start: c.start, End: c.end, Resolution: c.resolution,
-		MaxCategories: 0, Kinds: c.kinds, Segments: c.segments, Edges: nil, Pane: c.pane.Milliseconds(), PaneBytes: 0, MaxBytes: c.maxMemory << 20, Deduplicated: false, Mixed: false,
+		MaxCategories: 0, Kinds: c.kinds, Segments: c.segments, Edges: nil, NannyMLEdges: c.nannyEdges, Pane: c.pane.Milliseconds(), PaneBytes: 0, MaxBytes: c.maxMemory << 20, Deduplicated: false, Mixed: false,
 	}
 }
 

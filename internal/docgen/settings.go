@@ -36,7 +36,7 @@ type setting struct {
 var detectorChoices = map[string][]string{ //nolint:gochecknoglobals // a constant table
 	"bins":       {detectors.BinsAuto, detectors.BinsQuantile10Split, detectors.BinsQuantile10},
 	"smoothing":  {detectors.SmoothingPseudocount, detectors.SmoothingFloor},
-	"convention": {detectors.ConventionDefault, detectors.ConventionSciPy, detectors.ConventionEvidently, detectors.ConventionAzure, detectors.ConventionScouter},
+	"convention": detectors.Conventions(),
 	"threshold":  {detectors.ThresholdAuto, detectors.ThresholdFixed},
 	"gate":       detectors.Gates(),
 	"fdr":        {detectors.FDRBenjaminiHochberg, detectors.FDRBenjaminiYekutieli},

@@ -36,6 +36,9 @@ func FitNanny(ref *Sample) NannyBins {
 	return NannyBins{edges: edges, ref: shares(ref.histogram(edges), float64(ref.N()))}
 }
 
+// Edges returns the edges of the bins.
+func (b *NannyBins) Edges() []float64 { return b.edges }
+
 // doane are NumPy's edges by its rule `doane`.
 func doane(s *Sample) []float64 {
 	lo, hi := s.ends()
