@@ -27,7 +27,7 @@ func (in *Incident) transition(r *Rule, from result.IncidentState, sum *result.S
 		Schema: result.SchemaVersion, Type: "transition", ID: fmt.Sprintf("%s.%s.%d", in.ID, in.State, sum.Window.End),
 		Incident: in.ID, Rule: r.Name, Kind: string(r.Kind), Severity: r.Severity, Key: in.Subject.Key, Segment: "", Feature: "", Role: "",
 		From: from, To: in.State, Window: sum.Window, ResultID: sum.ResultID, Since: in.Since, Value: 0, Threshold: r.Threshold,
-		Unit: "", Worst: in.Worst, Title: "", Reasons: nil, Features: nil, FeaturesTotal: len(list), Flapping: in.Flapping,
+		Unit: "", Worst: in.Worst, Title: "", Reasons: nil, Features: nil, FeaturesTotal: len(list), Reference: sum.Ref, Flapping: in.Flapping,
 		InhibitedBy: in.Inhibited, Labels: r.Labels, Annotations: nil,
 	}
 	if len(list) > 0 {

@@ -41,6 +41,7 @@ type Transition struct {
 	Features      []IncidentFeature `json:"features,omitempty"`
 	FeaturesTotal int               `json:"features_total,omitempty"`
 
+	Reference   *ReferenceID      `json:"reference,omitempty"`    // what the window was compared with; absent: no reference
 	Flapping    bool              `json:"flapping,omitempty"`     // it changed so often that it stays firing until a day was quiet
 	InhibitedBy string            `json:"inhibited_by,omitempty"` // the rule whose incident makes this one not worth a message
 	Labels      map[string]string `json:"labels,omitempty"`       // of the rule, for routing
