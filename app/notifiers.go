@@ -7,17 +7,20 @@ import (
 	"maps"
 	"net/http"
 	"slices"
-	"strconv"
 	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
 	"github.com/prometheus/client_golang/prometheus"
 	promconfig "github.com/prometheus/common/config"
 
+	"github.com/driftd/driftd/alerting"
 	"github.com/driftd/driftd/alerting/notify"
+	"github.com/driftd/driftd/alerting/picture"
 	"github.com/driftd/driftd/config"
 	"github.com/driftd/driftd/ingest"
+	"github.com/driftd/driftd/internal/secret"
 	"github.com/driftd/driftd/journal"
+	"github.com/driftd/driftd/result"
 )
 
 // Times of couriers.
@@ -45,25 +48,25 @@ func (a *App) openNotifiers(ctx context.Context) error {
 	a.notifiers = &notifiers{silences: newSilences(silenced, a.log), couriers: nil, names: nil}
 	for _, name := range slices.Sorted(maps.Keys(a.config.Notifiers)) {
 		n := a.config.Notifiers[name]
-		receivers, err := a.receivers(name, n)
+		receivers, err := Receivers(name, n, a.notifyHost())
 		if err != nil {
 			return fmt.Errorf("notifier %s: %w", name, err)
 		}
 		for _, r := range receivers {
 			o := notify.Options{
-				Name: r.name, Notifier: r.notifier, Records: records, Silences: a.notifiers.silences.List, Match: n.Match, Logger: a.log, Now: time.Now,
+				Name: r.Name, Notifier: r.Notifier, Records: records, Silences: a.notifiers.silences.List, Match: both(n.Match, r.Match), Logger: a.log, Now: time.Now,
 				Timeout: n.Timeout.Std(), MaxWait: notifyMaxWait, Grouping: notifyGrouping,
 				Source: func(ctx context.Context) (notify.Source, error) {
-					sink, err := ingest.Transitions(ctx, a.js, consumerPrefix+r.name)
+					sink, err := ingest.Transitions(ctx, a.js, consumerPrefix+r.Name)
 					return transitions{sink}, err
 				},
 			}
 			self := o
-			self.Name, self.Records = r.name+"-self", nil
+			self.Name, self.Records = r.Name+"-self", nil
 			self.Source = func(context.Context) (notify.Source, error) {
 				return &notify.Self{Firing: a.selfwatch.firing, Now: time.Now, Every: watchEvery}, nil
 			}
-			a.notifiers.names = append(a.notifiers.names, r.name)
+			a.notifiers.names = append(a.notifiers.names, r.Name)
 			a.notifiers.couriers = append(a.notifiers.couriers, notify.NewCourier(o), notify.NewCourier(self))
 		}
 	}
@@ -93,32 +96,68 @@ func (a *App) Untold(ctx context.Context) (uint64, error) {
 	return left, nil
 }
 
-// receiver is one address that is told.
-type receiver struct {
-	name     string
-	notifier notify.Notifier
+// both joins what the configuration wants of an alert with what a receiver of several wants.
+func both(want map[string]string, match func(map[string]string) bool) func(map[string]string) bool {
+	return func(labels map[string]string) bool {
+		return alerting.Match(want, labels) && (match == nil || match(labels))
+	}
 }
 
-// receivers returns the receivers of a notifier: of a cluster of Alertmanager every instance is one.
-func (a *App) receivers(name string, n config.Notifier) ([]receiver, error) {
-	if n.Type == "log" {
-		return []receiver{{name, &notify.Log{Logger: a.log}}}, nil
+// notifyHost is what notifiers need of this process.
+func (a *App) notifyHost() notify.Host {
+	return notify.Host{Logger: a.log, Page: a.pageURL, Now: time.Now, Broker: a.js, Picture: a.picture}
+}
+
+// pictureEvery is how often the store is asked for a result that it will have in a moment: store and notifiers read the outbox each at
+// its own speed.
+const pictureEvery = 200 * time.Millisecond
+
+// picture draws a transition from what the store has of it, and waits for its result as long as ctx lives.
+func (a *App) picture(ctx context.Context, t *result.Transition) ([]byte, error) {
+	tick := time.NewTicker(pictureEvery)
+	defer tick.Stop()
+	for {
+		png, err := picture.Draw(ctx, a.reader, t)
+		if !errors.Is(err, picture.ErrNotYet) {
+			return png, err
+		}
+		select {
+		case <-ctx.Done():
+			return nil, err
+		case <-tick.C:
+		}
+	}
+}
+
+// Receivers builds what a notifier of the configuration tells. Nobody is asked or told.
+func Receivers(name string, n config.Notifier, h notify.Host) ([]notify.Receiver, error) {
+	i := slices.IndexFunc(notify.Builtin(), func(s notify.Spec) bool { return s.Type == n.Type })
+	if i < 0 {
+		return nil, fmt.Errorf("the type %s is not known", n.Type)
 	}
 	client, err := httpClient(n)
 	if err != nil {
 		return nil, err
 	}
-	var out []receiver
-	for i, url := range n.URLs {
-		am, err := notify.NewAlertmanager(notify.AlertmanagerOptions{
-			URL: url, Client: client, External: n.ExternalLabels, Page: a.pageURL, Now: time.Now,
-		})
-		if err != nil {
-			return nil, err
-		}
-		out = append(out, receiver{name + "-" + strconv.Itoa(i), am})
+	s := notify.Settings{
+		Name: name, URLs: n.URLs, External: n.ExternalLabels, Channel: n.Channel, Routes: nil, Pictures: n.Pictures, Client: client,
+		Token: secretOf(n.TokenFile, n.TokenEnv), Address: secretOf(n.URLFile, n.URLEnv), Key: secretOf(n.SecretFile, n.SecretEnv),
 	}
-	return out, nil
+	for _, r := range n.Routes {
+		s.Routes = append(s.Routes, notify.Route{Match: r.Match, Channel: r.Channel})
+	}
+	return notify.Builtin()[i].New(s, h)
+}
+
+// secretOf reads a secret when it is asked; nil: there is none.
+func secretOf(file, env string) func() (secret.String, error) {
+	switch {
+	case file != "":
+		return func() (secret.String, error) { return secret.ReadFile(file) }
+	case env != "":
+		return func() (secret.String, error) { return secret.FromEnv(env) }
+	}
+	return nil
 }
 
 // pageURL is where people reach the page.
@@ -130,15 +169,31 @@ func (a *App) pageURL() string {
 }
 
 // httpClient returns a client with the authentication of a notifier, by the conventions of Prometheus: files are read again when
-// they change.
+// they change. It follows no redirect: a POST would become a GET.
 func httpClient(n config.Notifier) (*http.Client, error) {
 	c := promconfig.DefaultHTTPClientConfig
+	c.FollowRedirects = false
 	c.TLSConfig = promconfig.TLSConfig{CAFile: n.TLS.CAFile, CertFile: n.TLS.CertFile, KeyFile: n.TLS.KeyFile} //nolint:exhaustruct // the defaults are meant
 	if n.User != "" {
 		c.BasicAuth = &promconfig.BasicAuth{Username: n.User, PasswordFile: n.PasswordFile} //nolint:exhaustruct // as above
+		if n.PasswordEnv != "" {
+			password, err := secret.FromEnv(n.PasswordEnv)
+			if err != nil {
+				return nil, err
+			}
+			c.BasicAuth.Password = promconfig.Secret(password.Reveal())
+		}
 	}
-	if n.TokenFile != "" {
+	switch {
+	case n.Type == "slack": // its client sends the token itself
+	case n.TokenFile != "":
 		c.Authorization = &promconfig.Authorization{Type: "Bearer", CredentialsFile: n.TokenFile} //nolint:exhaustruct // as above
+	case n.TokenEnv != "":
+		token, err := secret.FromEnv(n.TokenEnv)
+		if err != nil {
+			return nil, err
+		}
+		c.Authorization = &promconfig.Authorization{Type: "Bearer", Credentials: promconfig.Secret(token.Reveal())} //nolint:exhaustruct // as above
 	}
 	if err := c.Validate(); err != nil {
 		return nil, err

@@ -48,15 +48,25 @@ type Config struct {
 	Log Log `yaml:"log"`
 }
 
-// Notifier tells somebody of alerts. Files are read when they are used, and a relative path starts at the directory of the
-// configuration file.
+// Notifier tells somebody of alerts. Files are read when they are used, so that a secret that changes needs no restart, and a relative
+// path starts at the directory of the configuration file. Secrets are in files, or in variables of the environment; never here.
 type Notifier struct {
-	// `alertmanager` tells instances of Prometheus' Alertmanager (API v2). `log` writes to driftd's own log.
-	Type string `yaml:"type" enum:"alertmanager|log"`
+	// `alertmanager` tells instances of Prometheus' Alertmanager (API v2). `slack` tells channels of Slack, with a bot's token or by an
+	// incoming webhook. `webhook` posts JSON to an address of your own. `nats` publishes every transition on the broker, on
+	// `driftd.alerts.<model>`, for programs. `log` writes to driftd's own log.
+	Type string `yaml:"type" enum:"alertmanager|log|nats|slack|webhook"`
 
-	// Where the receiver is (alertmanager): every instance of a cluster, such as `http://alertmanager-0:9093`, never a load balancer.
-	// A user or password in an address is refused: it would be shown in logs.
+	// Where the receiver is. alertmanager: every instance of a cluster, such as `http://alertmanager-0:9093`, never a load balancer.
+	// webhook: each address is told on its own. slack: its API, where it is not `https://slack.com/api`. A user or password in an
+	// address is refused: it would be shown in logs.
 	URLs []string `yaml:"urls"`
+
+	// A file with the address of the receiver where the address itself is a secret: Slack's incoming webhook, or a webhook with a key
+	// in its address.
+	URLFile string `yaml:"url_file"`
+
+	// The name of a variable of the environment instead of `url_file`.
+	URLEnv string `yaml:"url_env"`
 
 	// Labels that an alert must have to be told here, such as `{team: risk, severity: critical}`; empty: all alerts.
 	Match map[string]string `yaml:"match" key:"label"`
@@ -64,20 +74,52 @@ type Notifier struct {
 	// Labels of every alert that is told here, such as the name of the cluster (alertmanager).
 	ExternalLabels map[string]string `yaml:"external_labels" key:"label"`
 
-	// A user name for basic authentication; it needs `password_file`.
+	// The channel that is told (slack, with a token): its id, or `#name`. Empty: only what has a route is told.
+	Channel string `yaml:"channel"`
+
+	// Channels for some alerts, such as those of a team (slack, with a token). The first route whose labels an alert has holds; an alert
+	// without one is told in `channel`.
+	Routes []Route `yaml:"routes"`
+
+	// Whether a message comes with a picture of both distributions and of the statistic over time (slack, with a token).
+	Pictures bool `yaml:"pictures"`
+
+	// A user name for basic authentication; it needs `password_file` or `password_env`.
 	User string `yaml:"user"`
 
 	// A file with the password of `user`.
 	PasswordFile string `yaml:"password_file"`
 
-	// A file with a bearer token.
+	// The name of a variable of the environment instead of `password_file`.
+	PasswordEnv string `yaml:"password_env"`
+
+	// A file with a bearer token; of slack: the bot's token (`xoxb-…`).
 	TokenFile string `yaml:"token_file"`
+
+	// The name of a variable of the environment instead of `token_file`.
+	TokenEnv string `yaml:"token_env"`
+
+	// A file with the key that signs what is posted (webhook), or while it is replaced the new and the old one, a line each. Without
+	// one nothing is signed.
+	SecretFile string `yaml:"secret_file"`
+
+	// The name of a variable of the environment instead of `secret_file`.
+	SecretEnv string `yaml:"secret_env"`
 
 	// Certificates of the connection.
 	TLS TLS `yaml:"tls"`
 
 	// How long one delivery may take.
 	Timeout Duration `yaml:"timeout" min:"100ms" max:"5m"`
+}
+
+// Route tells some alerts in a channel of their own.
+type Route struct {
+	// Labels that an alert must have, such as `{team: risk}`.
+	Match map[string]string `yaml:"match" key:"label"`
+
+	// The channel: its id, or `#name`.
+	Channel string `yaml:"channel"`
 }
 
 // NATS is the connection to the broker and the layout of the streams. At most one way to authenticate is allowed. Files

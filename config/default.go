@@ -90,15 +90,15 @@ func (m Model) Feature(role result.Role, name string) Feature {
 // element returns what an entry of one of the maps inherits. The decoder asks for it before it reads the entry.
 func (c *Config) element(field, _ string) any {
 	if field == "notifiers" {
-		return newNotifier()
+		return DefaultNotifier()
 	}
 	return c.newModel()
 }
 
-// newNotifier returns a notifier that says nothing of its own.
-func newNotifier() Notifier {
+// DefaultNotifier returns a notifier that says nothing of its own.
+func DefaultNotifier() Notifier {
 	return Notifier{ //nolint:exhaustruct // what is left out is empty
-		URLs: []string{}, Match: map[string]string{}, ExternalLabels: map[string]string{}, Timeout: Duration(10 * time.Second),
+		URLs: []string{}, Match: map[string]string{}, ExternalLabels: map[string]string{}, Routes: []Route{}, Pictures: true, Timeout: Duration(10 * time.Second),
 	}
 }
 

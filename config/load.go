@@ -110,5 +110,5 @@ func (c *Config) rebase(dir string) {
 }
 
 func (n *Notifier) files() []*string {
-	return []*string{&n.PasswordFile, &n.TokenFile, &n.TLS.CAFile, &n.TLS.CertFile, &n.TLS.KeyFile}
+	return []*string{&n.URLFile, &n.PasswordFile, &n.TokenFile, &n.SecretFile, &n.TLS.CAFile, &n.TLS.CertFile, &n.TLS.KeyFile}
 }

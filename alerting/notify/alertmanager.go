@@ -3,12 +3,14 @@ package notify
 import (
 	"cmp"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"maps"
 	"net/http"
 	"net/url"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -21,6 +23,20 @@ import (
 	"github.com/driftd/driftd/alerting"
 	"github.com/driftd/driftd/result"
 )
+
+func alertmanagerSpec() Spec {
+	return Spec{Type: "alertmanager", New: func(s Settings, h Host) ([]Receiver, error) {
+		var out []Receiver
+		for i, url := range s.URLs {
+			am, err := NewAlertmanager(AlertmanagerOptions{URL: url, Client: s.Client, External: s.External, Page: h.Page, Now: h.Now, Repeat: 0})
+			if err != nil {
+				return nil, err
+			}
+			out = append(out, Receiver{Name: s.Name + "-" + strconv.Itoa(i), Notifier: am, Match: nil})
+		}
+		return out, nil
+	}}
+}
 
 // Alertmanager tells one instance of Alertmanager; every instance of a cluster is told by a notifier of its own, never through a
 // load balancer (https://prometheus.io/docs/alerting/latest/alertmanager/). As Prometheus does, it repeats what fires, so that an
@@ -66,10 +82,9 @@ func (a *Alertmanager) Repeat() (every, afterEnd time.Duration) { return a.repea
 
 // Deliver implements Notifier.
 func (a *Alertmanager) Deliver(ctx context.Context, notices []Notice) []Outcome {
-	err := a.post(ctx, notices)
-	_, bad := errors.AsType[*alert.PostAlertsBadRequest](err)
-	if !bad || len(notices) == 1 {
-		return all(notices, Outcome{Err: describe(err), Refused: bad, Memory: nil})
+	o := outcome(describe(a.post(ctx, notices)))
+	if !o.Refused || len(notices) == 1 {
+		return all(notices, o)
 	}
 	// It took the valid ones and says 400 for the others, not which: each alone tells. Telling the same again changes nothing.
 	out := make([]Outcome, 0, len(notices))
@@ -77,6 +92,15 @@ func (a *Alertmanager) Deliver(ctx context.Context, notices []Notice) []Outcome 
 		out = append(out, a.Deliver(ctx, notices[i:i+1])...)
 	}
 	return out
+}
+
+// Preview implements Notifier.
+func (a *Alertmanager) Preview(n Notice) ([]byte, error) {
+	data, err := json.Marshal(models.PostableAlerts{a.alert(&n)})
+	if err != nil {
+		return nil, fmt.Errorf("encoding an alert: %w", err)
+	}
+	return data, nil
 }
 
 func (a *Alertmanager) post(ctx context.Context, notices []Notice) error {
@@ -139,18 +163,21 @@ func annotations(t *result.Transition) map[string]string {
 
 // describe takes the receiver's answer apart: what an operator can act on, and no address with credentials.
 func describe(err error) error {
-	switch e := err.(type) { //nolint:errorlint // the client's own types, never wrapped
-	case nil:
+	if err == nil {
 		return nil
-	case *alert.PostAlertsBadRequest:
-		return fmt.Errorf("alertmanager answers 400: %.300s: %w", e.Payload, err)
-	case *alert.PostAlertsInternalServerError:
-		return fmt.Errorf("alertmanager answers 500: %.300s: %w", e.Payload, err)
-	case *runtime.APIError:
-		return fmt.Errorf("alertmanager answers %d", e.Code)
 	}
-	if u, ok := errors.AsType[*url.Error](err); ok {
-		return fmt.Errorf("asking alertmanager: %w", u.Err) // without the address, which may hold a password
+	if e, ok := errors.AsType[*alert.PostAlertsBadRequest](err); ok {
+		return fmt.Errorf("telling alertmanager: %w: %.300s", &statusError{code: http.StatusBadRequest, after: 0, answer: ""}, e.Payload)
 	}
-	return fmt.Errorf("asking alertmanager: %w", err)
+	if e, ok := errors.AsType[*alert.PostAlertsInternalServerError](err); ok {
+		return fmt.Errorf("telling alertmanager: %w: %.300s", &statusError{code: http.StatusInternalServerError, after: 0, answer: ""}, e.Payload)
+	}
+	if e, ok := errors.AsType[*runtime.APIError](err); ok {
+		s := &statusError{code: e.Code, after: 0, answer: ""}
+		if r, ok := e.Response.(runtime.ClientResponse); ok {
+			s.after = retryAfter(r.GetHeader("Retry-After"))
+		}
+		return fmt.Errorf("telling alertmanager: %w", s)
+	}
+	return fmt.Errorf("asking alertmanager: %w", withoutAddress(err))
 }

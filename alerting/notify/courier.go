@@ -39,7 +39,7 @@ type Options struct {
 	Source   func(context.Context) (Source, error)
 	Records  jetstream.KeyValue // nil: nothing is kept over a restart
 	Silences func() []alerting.Silence
-	Match    map[string]string // labels that a notice must have; none: all notices
+	Match    func(labels map[string]string) bool // which notices are told here; nil: all
 	Logger   *slog.Logger
 	Now      func() time.Time // the wall clock
 
@@ -55,6 +55,8 @@ type Courier struct {
 	known   map[string]*record
 	retryAt time.Time
 	wait    time.Duration
+	each    bool // the notifier wants every transition by itself
+	paused  bool // the last delivery ended with the receiver asking for a pause
 	down    atomic.Bool
 
 	told, failed, refused atomic.Uint64
@@ -75,14 +77,17 @@ type Stats struct {
 // Bounds of a courier.
 const (
 	fetchLimit   = 500
-	deliverLimit = 100 // notices of one delivery
+	deliverLimit = 500              // notices of one delivery: what belongs together goes out together
+	maxPause     = 15 * time.Minute // the longest pause that a receiver is given
 	firstWait    = 1 * time.Second
-	keepEnded    = 24 * time.Hour // what was told of an incident that is over is kept so long, against late repetitions
+	noteTime     = 5 * time.Second // to note what was told when the courier is stopped
+	keepEnded    = 24 * time.Hour  // what was told of an incident that is over is kept so long, against late repetitions
 )
 
 // NewCourier returns a courier; Run makes it work.
 func NewCourier(o Options) *Courier {
-	return &Courier{o: o, records: records{kv: o.Records, name: o.Name}, known: nil, wait: firstWait} //nolint:exhaustruct // counters begin at zero
+	_, each := o.Notifier.(Follower)
+	return &Courier{o: o, records: records{kv: o.Records, name: o.Name}, known: nil, wait: firstWait, each: each} //nolint:exhaustruct // counters begin at zero
 }
 
 // Stats returns the courier's figures; safe to call at any time.
@@ -134,7 +139,7 @@ func (c *Courier) session(ctx context.Context) error {
 			return err
 		}
 		wait, cancel := context.WithTimeout(ctx, c.nextWait())
-		msgs, err := source.Fetch(wait, fetchLimit)
+		msgs, err := c.fetch(wait, source)
 		cancel()
 		switch {
 		case ctx.Err() != nil:
@@ -151,9 +156,22 @@ func (c *Courier) session(ctx context.Context) error {
 	}
 }
 
+// fetch waits for what there is to tell. A follower is given one transition after the other: while one waits, the next stays in
+// the stream.
+func (c *Courier) fetch(ctx context.Context, source Source) ([]Message, error) {
+	if !c.each {
+		return source.Fetch(ctx, fetchLimit)
+	}
+	if c.pending.Load() > 0 {
+		<-ctx.Done()
+		return nil, ctx.Err()
+	}
+	return source.Fetch(ctx, 1)
+}
+
 // gather waits a moment for what belongs to the same window: it goes out together.
 func (c *Courier) gather(ctx context.Context, source Source) {
-	if c.o.Grouping <= 0 {
+	if c.o.Grouping <= 0 || c.each {
 		return
 	}
 	wait, cancel := context.WithTimeout(ctx, c.o.Grouping)
@@ -178,12 +196,12 @@ func (c *Courier) take(ctx context.Context, msgs []Message) error {
 			c.o.Logger.ErrorContext(ctx, "a transition cannot be read and is left out", slog.String("notifier", c.o.Name), slog.Any("err", err))
 			continue
 		}
-		if !alerting.Match(c.o.Match, alerting.Labels(&t)) {
+		if c.o.Match != nil && !c.o.Match(alerting.Labels(&t)) {
 			continue
 		}
 		rec := c.known[t.Incident]
 		if rec == nil {
-			if t.To != result.Firing && t.To != result.Resolved {
+			if !c.each && t.To != result.Firing && t.To != result.Resolved {
 				continue // nothing that anybody was told, or needs to be
 			}
 			rec = &record{} //nolint:exhaustruct // filled by note
@@ -222,6 +240,7 @@ func (c *Courier) due(now time.Time) []*record {
 		switch {
 		case !changed && !repeat:
 			continue
+		case c.each: // it reads for itself what the transition says
 		case rec.Latest.To != result.Firing && !over:
 			continue
 		case !over && rec.Latest.InhibitedBy != "":
@@ -229,7 +248,7 @@ func (c *Courier) due(now time.Time) []*record {
 		case over && rec.Told == "" && rec.Latest.InhibitedBy != "":
 			continue
 		}
-		if !over && alerting.Silenced(silences, &rec.Latest, now) != nil {
+		if !over && !c.each && alerting.Silenced(silences, &rec.Latest, now) != nil {
 			continue
 		}
 		if changed {
@@ -278,55 +297,70 @@ func (c *Courier) tell(ctx context.Context, due []*record, now time.Time) (more 
 	bounded, cancel := context.WithTimeout(ctx, c.o.Timeout)
 	outcomes := c.o.Notifier.Deliver(bounded, notices)
 	cancel()
-	if ctx.Err() != nil {
-		return false, ctx.Err()
+	stopped := ctx.Err() != nil
+	if stopped { // what was told is noted even so: an orderly stop repeats nothing
+		ctx, cancel = context.WithTimeout(context.WithoutCancel(ctx), noteTime)
+		defer cancel()
 	}
 	var away error
+	var pause time.Duration
+	moved := false
 	for i, o := range outcomes {
 		rec := due[i]
 		rec.Memory = o.Memory
 		switch {
+		case o.Later:
 		case o.Err == nil:
 			if rec.Told != rec.Latest.ID {
 				c.told.Add(1)
 			}
-			rec.Told, rec.At = rec.Latest.ID, now
+			rec.Told, rec.At, moved = rec.Latest.ID, now, true
 		case o.Refused:
 			c.refused.Add(1)
-			rec.Refused = o.Err.Error()
+			rec.Refused, moved = o.Err.Error(), true
 			c.o.Logger.ErrorContext(ctx, "a receiver refused a notice; the incident is on the page, and its next change is told",
 				slog.String("notifier", c.o.Name), slog.String("incident", rec.Latest.Incident), slog.String("title", rec.Latest.Title), slog.Any("err", o.Err))
+		case stopped:
 		default:
 			c.failed.Add(1)
-			away = o.Err
+			away, pause = o.Err, max(pause, min(o.Pause, maxPause))
 		}
-		if o.Err == nil || o.Refused || o.Memory != nil {
+		if o.Err == nil && !o.Later || o.Refused || o.Memory != nil {
 			if err := c.records.save(ctx, rec); err != nil {
 				return false, err
 			}
 		}
 	}
+	if stopped {
+		return false, context.Canceled
+	}
+	if away == nil && !moved {
+		away = errors.New("there was no time to tell anything: raise its timeout")
+	}
 	if away == nil {
 		c.back(ctx)
 		return true, nil
 	}
-	c.away(ctx, away, now)
+	c.away(ctx, away, pause, now)
 	return false, nil
 }
 
-// away notes that the receiver could not be told, and when to try again.
-func (c *Courier) away(ctx context.Context, err error, now time.Time) {
-	if c.down.CompareAndSwap(false, true) {
+// away notes that the receiver could not be told, and when to try again. One that asks for a pause is not away, unless it asks
+// again when the pause is over.
+func (c *Courier) away(ctx context.Context, err error, pause time.Duration, now time.Time) {
+	asks := pause > 0 && !c.paused
+	c.paused = pause > 0
+	if !asks && c.down.CompareAndSwap(false, true) {
 		c.since.Store(now.UnixMilli())
 		c.o.Logger.WarnContext(ctx, "a receiver of alerts does not answer; what there is to tell waits",
 			slog.String("notifier", c.o.Name), slog.Any("err", err))
 	}
-	c.retryAt = now.Add(c.wait + time.Duration(rand.Int64N(int64(c.wait)/5+1))) //nolint:gosec // jitter is no secret
+	c.retryAt = now.Add(max(pause, c.wait+time.Duration(rand.Int64N(int64(c.wait)/5+1)))) //nolint:gosec // jitter is no secret
 	c.wait = min(2*c.wait, c.o.MaxWait)
 }
 
 func (c *Courier) back(ctx context.Context) {
-	c.wait, c.retryAt = firstWait, time.Time{}
+	c.wait, c.retryAt, c.paused = firstWait, time.Time{}, false
 	c.since.Store(0)
 	if c.down.CompareAndSwap(true, false) {
 		c.o.Logger.InfoContext(ctx, "a receiver of alerts answers again", slog.String("notifier", c.o.Name))

@@ -30,14 +30,23 @@ func (n *Notice) Firing() bool { return n.Ended.IsZero() }
 type Outcome struct {
 	Err     error           // nil: told
 	Refused bool            // Err is the receiver's last word on this notice: another try would get the same answer
+	Pause   time.Duration   // beside Err: the receiver asks to be left alone so long
+	Later   bool            // nothing was tried, for want of time: no failure, it comes with the next delivery
 	Memory  json.RawMessage // what the notifier wants back with the next notice of this incident, such as the id of a message
 }
 
-// Notifier is one way to tell. Deliver returns an outcome for each notice, in their order, and must not outlive ctx. An error of
-// no notice in particular (the receiver is away) is the error of them all.
+// Notifier is one way to tell. Its methods are called from one goroutine at a time.
 type Notifier interface {
+	// Deliver returns an outcome for each notice, in their order, and must not outlive ctx. An error of no notice in particular
+	// (the receiver is away) is the error of them all. No error shows a secret.
 	Deliver(ctx context.Context, notices []Notice) []Outcome
+	// Preview returns what Deliver would send of one notice, without sending it.
+	Preview(n Notice) ([]byte, error)
 }
+
+// Follower is a notifier for programs: it is given every transition by itself and in order, as it was committed, also those that are
+// silenced, inhibited or pending. After an outage it is given all of them.
+type Follower interface{ Follow() }
 
 // Repeater is a notifier that wants to be told again, as Alertmanager does: while an incident fires, and for a while after.
 type Repeater interface {
@@ -81,4 +90,55 @@ func escape(s string) string {
 		fmt.Fprintf(&b, "%%%02X", c)
 	}
 	return b.String()
+}
+
+// enough is how many tellings in a row may fail until the others are left for the next delivery: the receiver is away, and one bad
+// notice does not hold up the others.
+const enough = 3
+
+// eachInTime tells one notice after the other, as inTime does.
+func eachInTime(ctx context.Context, notices []Notice, tell func(context.Context, *Notice) Outcome) []Outcome {
+	groups := make([][]int, len(notices))
+	for i := range groups {
+		groups[i] = []int{i}
+	}
+	return inTime(ctx, notices, groups, func(ctx context.Context, group []*Notice) []Outcome { return []Outcome{tell(ctx, group[0])} })
+}
+
+// inTime tells one group of notices, which are indices, after the other. What does not fit into ctx any more is left for the next
+// delivery. tell returns an outcome for each notice of a group; either all of a group fail or none.
+func inTime(ctx context.Context, notices []Notice, groups [][]int, tell func(context.Context, []*Notice) []Outcome) []Outcome {
+	out := make([]Outcome, len(notices))
+	for i := range out {
+		out[i] = Outcome{Err: nil, Refused: false, Pause: 0, Later: true, Memory: notices[i].Memory}
+	}
+	failed := 0
+	for g, group := range groups {
+		if g > 0 && ctx.Err() != nil || failed == enough {
+			break
+		}
+		about := make([]*Notice, 0, len(group))
+		for _, i := range group {
+			about = append(about, &notices[i])
+		}
+		said := tell(ctx, about)
+		cut := g > 0 && failed == 0 && said[0].Err != nil && ctx.Err() != nil // by the clock, not by the receiver
+		for k, i := range group {
+			if said[k].Memory != nil {
+				out[i].Memory = said[k].Memory
+			}
+			if !cut {
+				out[i].Err, out[i].Refused, out[i].Pause, out[i].Later = said[k].Err, said[k].Refused, said[k].Pause, said[k].Later
+			}
+		}
+		switch o := said[0]; {
+		case cut, o.Pause > 0:
+			return out // what follows would get the same answer
+		case o.Err != nil && !o.Refused:
+			failed++
+		default:
+			failed = 0
+		}
+	}
+	return out
 }

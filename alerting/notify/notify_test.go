@@ -85,10 +85,16 @@ func (s *stream) say(tb testing.TB, incident string, to result.IncidentState, en
 	}
 }
 
-func (s *stream) Fetch(ctx context.Context, _ int) ([]notify.Message, error) {
+func (s *stream) empty() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return len(s.msgs) == 0
+}
+
+func (s *stream) Fetch(ctx context.Context, limit int) ([]notify.Message, error) {
 	for {
 		s.mu.Lock()
-		out := slices.Clone(s.msgs)
+		out := slices.Clone(s.msgs[:min(limit, len(s.msgs))])
 		s.mu.Unlock()
 		for i := range out {
 			out[i].Ack = func() error {
@@ -115,8 +121,19 @@ func courier(tb testing.TB, name string, n notify.Notifier, s *stream, records j
 	if silences == nil {
 		silences = func() []alerting.Silence { return nil }
 	}
+	return run(tb, notify.Receiver{Name: name, Notifier: n, Match: nil}, s, records, silences)
+}
+
+// courierFor is courier for a receiver of a type.
+func courierFor(tb testing.TB, r notify.Receiver, s *stream, records jetstream.KeyValue) (*notify.Courier, func()) {
+	tb.Helper()
+	return run(tb, r, s, records, func() []alerting.Silence { return nil })
+}
+
+func run(tb testing.TB, r notify.Receiver, s *stream, records jetstream.KeyValue, silences func() []alerting.Silence) (*notify.Courier, func()) {
+	tb.Helper()
 	c := notify.NewCourier(notify.Options{
-		Name: name, Notifier: n, Records: records, Silences: silences, Match: nil, Logger: slog.New(slog.DiscardHandler), Now: time.Now,
+		Name: r.Name, Notifier: r.Notifier, Records: records, Silences: silences, Match: r.Match, Logger: slog.New(slog.DiscardHandler), Now: time.Now,
 		Timeout: 2 * time.Second, MaxWait: time.Second, Grouping: 50 * time.Millisecond,
 		Source: func(context.Context) (notify.Source, error) { return s, nil },
 	})
@@ -348,6 +365,8 @@ func (r *recorder) Deliver(_ context.Context, notices []notify.Notice) []notify.
 	}
 	return out
 }
+
+func (*recorder) Preview(n notify.Notice) ([]byte, error) { return []byte(n.Transition.ID), nil }
 
 func (r *recorder) list() []string {
 	r.mu.Lock()

@@ -51,7 +51,7 @@ type reader struct {
 func readSettings(root string) (setting, error) {
 	r := &reader{root: root, docs: map[string]map[string]string{}}
 	c := config.Default()
-	c.Models[""] = c.Model("") // an entry to describe; its name does not show
+	c.Models[""], c.Notifiers[""] = c.Model(""), config.DefaultNotifier() // entries to describe; their names do not show
 	top := setting{kind: "object"}
 	err := r.fields(&top, reflect.ValueOf(*c))
 	return top, err

@@ -47,6 +47,15 @@ func ReadFile(path string) (String, error) {
 	return New(string(data)), nil
 }
 
+// FromEnv returns what the variable of the environment holds. An error names the variable: it is not set, or empty.
+func FromEnv(name string) (String, error) {
+	text := os.Getenv(name)
+	if text == "" {
+		return String{}, fmt.Errorf("reading secret: the environment has no %s, or it is empty", name)
+	}
+	return New(text), nil
+}
+
 // Reveal returns the text itself, for the one place that hands it to a server.
 func (s String) Reveal() string {
 	if s.text == nil {

@@ -106,6 +106,17 @@ func TestReadFile(t *testing.T) {
 	}
 }
 
+func TestFromEnv(t *testing.T) {
+	t.Setenv("DRIFTD_TEST_SECRET", text)
+	if s, err := secret.FromEnv("DRIFTD_TEST_SECRET"); err != nil || s.Reveal() != text {
+		t.Errorf("FromEnv = %v, %v", s, err)
+	}
+	t.Setenv("DRIFTD_TEST_SECRET", "")
+	if _, err := secret.FromEnv("DRIFTD_TEST_SECRET"); err == nil || !strings.Contains(err.Error(), "DRIFTD_TEST_SECRET") {
+		t.Errorf("an empty variable: %v, want an error that names it", err)
+	}
+}
+
 func TestEqual(t *testing.T) {
 	var zero secret.String
 	if !zero.IsZero() || !zero.Equal(secret.New("")) || zero.Reveal() != "" {
