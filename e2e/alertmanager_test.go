@@ -43,7 +43,7 @@ func TestDemoAlertmanager(t *testing.T) {
 	if !ok {
 		t.Fatalf("the first line is %q, want the page's address", first)
 	}
-	if strings.Contains(text, "not every Alertmanager") {
+	if strings.Contains(text, "not every receiver") {
 		t.Errorf("the demo ended before everything was told:\n%s", text)
 	}
 	for i, r := range receivers {

@@ -9,6 +9,7 @@ import (
 	"io"
 	"iter"
 	"log/slog"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -161,6 +162,13 @@ func (c *conductor) configure() (err error) {
 	}
 	if c.cfg, err = config.Parse("demo/driftd.yaml", text); err != nil {
 		return fmt.Errorf("reading the configuration of the demo: %w", err)
+	}
+	if c.notifiers != "" {
+		more, err := loadConfig(c.notifiers)
+		if err != nil {
+			return err
+		}
+		maps.Copy(c.cfg.Notifiers, more.Notifiers)
 	}
 	c.cfg.DataDir = c.dir
 	if c.listen != "" {

@@ -14,11 +14,11 @@ import (
 func testCommand() command {
 	return command{
 		name:     "driftd test",
-		short:    "test alert rules against series that a file describes",
+		short:    "test alert rules against series that a file describes, and receivers of alerts",
 		args:     "COMMAND",
-		about:    "Tests what a configuration would do, without a broker.",
+		about:    "Tests what a configuration would do, without a daemon.",
 		examples: []example{{"the rules of a configuration", "driftd test rules rules_test.yaml --config driftd.yaml"}},
-		sub:      []command{testRulesCommand()},
+		sub:      []command{testNotifyCommand(), testRulesCommand()},
 	}
 }
 
