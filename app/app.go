@@ -71,6 +71,7 @@ type App struct {
 	halt       context.CancelCauseFunc // of Run
 	sink       *sink
 	metrics    *metrics
+	last       *lastResults
 	notifiers  *notifiers
 	selfwatch  *selfwatch
 	shutting   atomic.Bool
@@ -254,7 +255,7 @@ func (a *App) openStreams(ctx context.Context) error {
 func (a *App) openWeb(ctx context.Context) error {
 	registry := prometheus.NewRegistry()
 	a.metrics, a.selfwatch = newMetrics(registry, a), newSelfwatch(a)
-	registry.MustRegister(a.selfwatch, a.notifiers)
+	registry.MustRegister(a.selfwatch, a.notifiers, a.last)
 	c, nats := a.config.Web, a.config.NATS // no reload changes them
 	server, err := web.New(web.Options{
 		Reader: a.reader, Publish: a.publish, Takes: func(model string) bool { _, ok := nats.PartitionOf(model); return ok },
@@ -309,13 +310,14 @@ func (a *App) Run(ctx context.Context) error {
 	sinks := start(late, cancel, "the sink of the store", a.sink.Run)
 	self := start(late, cancel, "the watch over driftd itself", a.selfwatch.Run)
 	samples := start(late, cancel, "the samples of health", a.sample)
+	recalled := start(run, cancel, "the last results", a.recall)
 	tellers := a.notifiers.run(late, cancel)
 	server := start(late, cancel, "HTTP", a.web.Run)
 	<-run.Done()
 	a.shutting.Store(true)
 	a.log.Info("stopping")
 	err := work.wait()
-	err = errors.Join(err, watch.wait())
+	err = errors.Join(err, watch.wait(), recalled.wait())
 	drain, stop := context.WithTimeout(late, stopTimeout)
 	defer stop()
 	if a.nc.IsConnected() {

@@ -16,10 +16,14 @@ import (
 	"github.com/driftd/driftd/journal"
 	"github.com/driftd/driftd/pipeline"
 	"github.com/driftd/driftd/reference"
+	"github.com/driftd/driftd/result"
 )
 
 // ledger is a journal as the pipeline sees it.
-type ledger struct{ j *journal.Journal }
+type ledger struct {
+	j         *journal.Journal
+	committed func([]result.Doc) // called after a commit was stored
+}
 
 func (l ledger) Acquire(ctx context.Context, culprit uint64) (pipeline.State, error) {
 	st, err := l.j.AcquireBlaming(ctx, culprit)
@@ -37,9 +41,13 @@ func (l ledger) Commit(ctx context.Context, b pipeline.Batch) error {
 	for i, s := range b.Shards {
 		shards[i] = journal.Shard{Name: s.Name, Data: s.Data}
 	}
-	return sentinel(l.j.Commit(ctx, journal.Batch{
+	err := l.j.Commit(ctx, journal.Batch{
 		Position: b.Mark, Meta: b.Header, Shards: shards, Docs: b.Docs, DeadLetters: b.DeadLetters,
-	}))
+	})
+	if err == nil {
+		l.committed(b.Docs)
+	}
+	return sentinel(err)
 }
 
 // sentinel turns the journal's typed errors into what the pipeline decides by.

@@ -15,6 +15,7 @@ import (
 	"github.com/driftd/driftd/lease"
 	"github.com/driftd/driftd/pipeline"
 	"github.com/driftd/driftd/reference"
+	"github.com/driftd/driftd/result"
 )
 
 // Partitions returns the streams that a configuration makes of its partitions, by number.
@@ -52,6 +53,7 @@ type partition struct {
 // openPartitions prepares every partition; none of them works yet.
 func (a *App) openPartitions(ctx context.Context) error {
 	c := a.config
+	a.last = newLastResults(c.Web.Metrics, a.log)
 	want, missing, err := counting(ctx, c, a.refs)
 	if err != nil {
 		return err
@@ -68,7 +70,7 @@ func (a *App) openPartitions(ctx context.Context) error {
 		stream := spec.InputName()
 		in := newInput(a.js, stream, i, a.log)
 		p.worker = pipeline.New(pipeline.Options{
-			Partition: i, Stream: stream, Journal: ledger{j}, Input: in, Live: in,
+			Partition: i, Stream: stream, Journal: ledger{j, func(docs []result.Doc) { a.last.committed(i, docs) }}, Input: in, Live: in,
 			References: func(fp string) (*reference.Reference, error) {
 				load, cancel := context.WithTimeout(context.WithoutCancel(ctx), stopTimeout)
 				defer cancel()
@@ -107,9 +109,10 @@ func (p *partition) counting(all fold.Counting, layout []config.Partition) fold.
 
 // work folds and forwards the partition until ctx ends, and returns when everything that was folded is committed. It returns an
 // error only when the partition is halted.
-func (p *partition) work(ctx context.Context, log *slog.Logger) error {
+func (p *partition) work(ctx context.Context, last *lastResults, log *slog.Logger) error {
 	p.own(true)
-	defer p.own(false)
+	last.begin(p.number)
+	defer func() { last.end(p.number); p.own(false) }()
 	late, stop := context.WithCancel(context.WithoutCancel(ctx))
 	var forwarding sync.WaitGroup
 	forwarding.Go(func() {
@@ -182,7 +185,7 @@ func (a *App) openLeases(context.Context) (err error) {
 
 // work works on a partition until ctx ends. Where there is one partition only, a halt ends the process: nothing else is left to do.
 func (a *App) work(ctx context.Context, number int) error {
-	err := a.partitions[number].work(ctx, a.log)
+	err := a.partitions[number].work(ctx, a.last, a.log)
 	if err != nil && len(a.partitions) == 1 {
 		a.halt(err)
 	}

@@ -257,6 +257,20 @@ type Web struct {
 
 	// Names under which the server may be asked for (the Host header), besides the listening address and loopback names.
 	AllowedHosts []string `yaml:"allowed_hosts"`
+
+	// What `/metrics` shows of models, for a Prometheus that has no InfluxDB beside it.
+	Metrics WebMetrics `yaml:"metrics"`
+}
+
+// WebMetrics bounds the series of `/metrics` that are of models and features. docs/metrics.md has them.
+type WebMetrics struct {
+	// Of how many models `/metrics` shows what the last final window said, in the order of their names: about twenty series for each
+	// model and size of its windows. `0` shows none.
+	Models int `yaml:"models" min:"0" max:"100000"`
+
+	// Of how many features of each of these models, in the order of the result: six series for each feature and size of window. `0` shows
+	// none.
+	Features int `yaml:"features" min:"0" max:"5000"`
 }
 
 // Store keeps results as time series.

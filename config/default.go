@@ -26,7 +26,7 @@ func Default() *Config {
 			Outbox:     Outbox{MaxAge: 7 * Day},
 		},
 		DataDir: "./driftd-data",
-		Web:     Web{Listen: "127.0.0.1:8790", AllowedHosts: []string{}},
+		Web:     Web{Listen: "127.0.0.1:8790", AllowedHosts: []string{}, Metrics: WebMetrics{Models: 1000, Features: 0}},
 		Store: Store{Type: "embedded", Retention: 90 * Day, InfluxDB: InfluxDB{
 			Bucket: "driftd", Query: "auto", Timeout: Duration(10 * time.Second), BatchLines: 5000, BatchBytes: 4 * MiB, Gzip: true, Histograms: true,
 		}},

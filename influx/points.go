@@ -149,7 +149,7 @@ func (e *encoder) summary(d Document) ([]line, error) {
 	p := newPoint(MeasurementSummary, at.tags())
 	at.head(p)
 	p.string(FieldVerdict, string(s.Verdict))
-	p.int(FieldLevel, level(s.Verdict))
+	p.int(FieldLevel, s.Verdict.Level())
 	p.float(FieldDriftShare, s.DriftShare)
 	p.bool(FieldComplete, s.Complete)
 	p.int(FieldLost, int64(s.Lost))
@@ -253,7 +253,7 @@ func feature(at *place, part int, f *result.Feature) string {
 	p.string(FieldKind, f.Kind)
 	p.int(FieldPart, int64(part))
 	p.string(FieldVerdict, string(f.Verdict))
-	p.int(FieldLevel, level(f.Verdict))
+	p.int(FieldLevel, f.Verdict.Level())
 	p.float(FieldQValue, f.QValue)
 	p.int(FieldNMin, int64(f.NMin))
 	p.int(FieldN, int64(c.Count))
@@ -370,20 +370,6 @@ func (e *encoder) chunks(p *point, encoding string, data []byte) error {
 }
 
 func chunkField(i int) string { return fmt.Sprintf("%s%02d", ChunkOf, i) }
-
-// level is a verdict as a number, for thresholds of a dashboard.
-func level(v result.Verdict) int64 {
-	switch v {
-	case result.Drift:
-		return 2
-	case result.Warning:
-		return 1
-	case result.Stable:
-		return 0
-	default:
-		return -1
-	}
-}
 
 func share(part, whole uint64) *float64 {
 	if whole == 0 {

@@ -40,6 +40,20 @@ const (
 	Insufficient Verdict = "insufficient"
 )
 
+// Level is the verdict as a number, for thresholds of a dashboard: 2 drift, 1 warning, 0 stable, -1 insufficient.
+func (v Verdict) Level() int64 {
+	switch v {
+	case Drift:
+		return 2
+	case Warning:
+		return 1
+	case Stable:
+		return 0
+	default:
+		return -1
+	}
+}
+
 // Key names what a result is about; results with equal keys differ in their revision only.
 type Key struct {
 	Model   string `json:"model"`
