@@ -82,6 +82,11 @@ const (
 	FieldRefMean   = "reference_mean"
 	FieldRefMedian = "reference_median"
 
+	FieldGate             = "gate"
+	FieldGateValue        = "gate_value"
+	FieldThresholdWarning = "threshold_warning"
+	FieldThresholdDrift   = "threshold_drift"
+
 	SuffixP        = "_p"
 	SuffixLower    = "_lower"
 	SuffixUpper    = "_upper"
@@ -233,6 +238,10 @@ func Schema() []Measurement {
 			Field{FieldLevel, Integer, "as in " + MeasurementSummary},
 			Field{FieldQValue, Float, "of the gating statistic, over the model's features"},
 			Field{FieldNMin, Integer, "the sample size that a verdict needs"},
+			Field{FieldGate, Text, "the statistic that the verdict was taken by"},
+			Field{FieldGateValue, Float, "its value"},
+			Field{FieldThresholdWarning, Float, "the gate's value that warns, where it is significant"},
+			Field{FieldThresholdDrift, Float, "the gate's value that is drift, where it is significant"},
 			Field{FieldN, Integer, "values in the distribution"},
 			Field{FieldMissing, Integer, "missing values"},
 			Field{FieldInvalid, Integer, "values of a wrong type"},

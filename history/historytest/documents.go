@@ -80,7 +80,8 @@ func (w Result) Feature(i int) result.Feature {
 			"js": {Value: new(0.2)}, "ks": {Value: new(0.3), PValue: new(0.04), Lower: new(0.29), Upper: new(0.31)},
 			"chi2": {Reason: "one bin"}, "missing_rate": {Value: new(0.05), Baseline: new(0.01)}, "wasserstein": {Value: new(1e21)},
 		},
-		QValue: new(0.02), NMin: 203, Verdict: verdict, Reasons: []string{"psi_debiased <0.1> & so on"},
+		Thresholds: result.Thresholds{Statistic: "psi_debiased", Warning: 0.1, Drift: 0.25, Q: 0.01, RateWarning: 0.02, RateDrift: 0.1},
+		QValue:     new(0.02), NMin: 203, Verdict: verdict, Reasons: []string{"psi_debiased <0.1> & so on"},
 	}
 	for b := range 12 {
 		f.Bins = append(f.Bins, result.Bin{Label: "(" + strconv.Itoa(b) + ", " + strconv.Itoa(b+1) + "]", Reference: 100, Current: uint64(b)})
