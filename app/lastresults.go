@@ -85,6 +85,7 @@ func newLastResults(bounds config.WebMetrics, log *slog.Logger) *lastResults {
 			one("driftd_model_window_end_timestamp_seconds", "End of the model's last final window, in event time.", func(s *result.Summary) *float64 {
 				return new(float64(s.Window.End) / 1000)
 			}),
+			one("driftd_model_window_size_seconds", "Size of the window.", func(s *result.Summary) *float64 { return new(float64(s.Window.Size) / 1000) }),
 			one("driftd_model_verdict_level", "Verdict of the last final window: 2 drift, 1 warning, 0 stable, -1 insufficient.", func(s *result.Summary) *float64 {
 				return new(float64(s.Verdict.Level()))
 			}),

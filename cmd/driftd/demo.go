@@ -17,13 +17,14 @@ type demoFlags struct {
 	speed           float64
 	alertmanagers   []string
 	notifiers       string
+	logs            string
 }
 
 func demoCommand() command {
 	return command{
 		name:  "driftd demo",
 		short: "watch real data drift: everything embedded, one command",
-		args:  "[--exit] [--data-dir DIR] [--listen HOST:PORT] [--speed N] [--alertmanager URL,…] [--notifiers FILE]",
+		args:  "[--exit] [--data-dir DIR] [--listen HOST:PORT] [--speed N] [--alertmanager URL,…] [--notifiers FILE] [--logs DIR]",
 		about: `Runs a broker, a store and the daemon in this process, makes a reference of the log of a flight-delay model in January 2001,
 and replays the log of February to June through the broker: real flights, a small real model, three injected incidents. Every
 alert is printed when it fires and when it clears; a summary says what was found, and what in the data had really changed.
@@ -34,6 +35,7 @@ It is made of the other commands: run with a driftd.yaml, reference create, and 
 			{"half a minute, then the page until Ctrl-C", "driftd demo"},
 			{"as fast as this machine can, ending after the summary", "driftd demo --exit --speed 0"},
 			{"keep what it made, to run the daemon on it later", "driftd demo --data-dir ./flights"},
+			{"write the two logs only, for a daemon, a broker and a store of your own", "driftd demo --logs ./flights"},
 			{"tell two Alertmanagers of the incidents", "driftd demo --alertmanager http://127.0.0.1:9093,http://127.0.0.1:9094"},
 			{"tell the notifiers of a configuration, such as Slack", "driftd demo --notifiers driftd.yaml"},
 		},
@@ -53,9 +55,13 @@ It is made of the other commands: run with a driftd.yaml, reference create, and 
 				return nil
 			})
 			fs.StringVar(&f.notifiers, "notifiers", "", "`FILE`: tell the notifiers of this driftd.yaml of the incidents (default: none)")
+			fs.StringVar(&f.logs, "logs", "", "`DIR`: write the logs of January and of February to June there, and end (default: none)")
 			return func(ctx context.Context, con *console, args []string) error {
 				if err := noArguments(args); err != nil {
 					return err
+				}
+				if f.logs != "" {
+					return writeDemoLogs(con, f.logs)
 				}
 				if !(f.speed >= 0) { // nor not a number
 					return usageError("--speed %v: must be 0 (as fast as possible) or more", f.speed)

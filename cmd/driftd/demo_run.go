@@ -104,22 +104,15 @@ func demoSpan() (from, end time.Time) {
 // prepare makes what the demo runs on, and returns what removes it again.
 func (c *conductor) prepare() (remove func() error, err error) {
 	c.show = newStage(c.con)
-	flights, err := demo.Flights()
-	if err != nil {
+	if err := c.load(); err != nil {
 		return nil, err
 	}
-	if c.model, err = demo.EmbeddedModel(); err != nil {
-		return nil, err
-	}
-	from, end := demoSpan()
-	c.past = demo.Between(flights, 0, from.UnixMilli())
-	c.next = demo.Between(flights, from.UnixMilli(), end.UnixMilli())
 	remove = func() error { return nil }
 	if c.dataDir == "" {
 		c.dir, err = os.MkdirTemp("", "driftd-demo-")
 		remove = func() error { return os.RemoveAll(c.dir) }
 	} else {
-		c.dir, err = newDirectory(c.dataDir)
+		c.dir, err = newDirectory("--data-dir", c.dataDir)
 	}
 	if err != nil {
 		return nil, err
@@ -130,22 +123,37 @@ func (c *conductor) prepare() (remove func() error, err error) {
 	return remove, nil
 }
 
+// load reads the flights and the model.
+func (c *conductor) load() error {
+	flights, err := demo.Flights()
+	if err != nil {
+		return err
+	}
+	if c.model, err = demo.EmbeddedModel(); err != nil {
+		return err
+	}
+	from, end := demoSpan()
+	c.past = demo.Between(flights, 0, from.UnixMilli())
+	c.next = demo.Between(flights, from.UnixMilli(), end.UnixMilli())
+	return nil
+}
+
 // newDirectory makes a directory, or takes one that is empty: the demo counts from the beginning. It returns the whole path,
 // which the configuration that is kept there needs.
-func newDirectory(name string) (string, error) {
+func newDirectory(flag, name string) (string, error) {
 	dir, err := filepath.Abs(name)
 	if err == nil {
 		err = os.MkdirAll(dir, 0o750)
 	}
 	if err != nil {
-		return "", inputError(fmt.Errorf("making --data-dir: %w", err))
+		return "", inputError(fmt.Errorf("making %s: %w", flag, err))
 	}
 	entries, err := os.ReadDir(dir)
 	if err != nil {
-		return "", inputError(fmt.Errorf("reading --data-dir: %w", err))
+		return "", inputError(fmt.Errorf("reading %s: %w", flag, err))
 	}
 	if len(entries) > 0 {
-		return "", usageError("--data-dir %s is not empty: the demo begins in a new directory", name)
+		return "", usageError("%s %s is not empty: the demo begins in a new directory", flag, name)
 	}
 	return dir, nil
 }
@@ -205,14 +213,52 @@ func (c *conductor) open(url string) {
 	c.show.line("")
 }
 
+// The logs of the demo as files.
+const (
+	demoReferenceLog = "january.ndjson"
+	demoReplayLog    = "february-to-june.ndjson"
+)
+
+// writeDemoLogs writes what the demo makes its reference of, and what it replays.
+func writeDemoLogs(con *console, dir string) error {
+	dir, err := newDirectory("--logs", dir)
+	if err != nil {
+		return err
+	}
+	var c conductor
+	if err := c.load(); err != nil {
+		return err
+	}
+	for _, log := range []struct {
+		name string
+		of   demo.Log
+	}{
+		{demoReferenceLog, demo.Log{Flights: c.past, Model: c.model, Incidents: nil}},
+		{demoReplayLog, demo.Log{Flights: c.next, Model: c.model, Incidents: demo.Incidents()}},
+	} {
+		n, err := writeLog(filepath.Join(dir, log.name), &log.of)
+		if err != nil {
+			return err
+		}
+		fmt.Fprintf(con.stdout, "%s records in %s\n", grouped(n), filepath.Join(dir, log.name))
+	}
+	return nil
+}
+
+// writeLog writes a log to a file, and returns how many records it has.
+func writeLog(file string, log *demo.Log) (n uint64, err error) {
+	var text bytes.Buffer
+	for r := range log.Records() {
+		text.Write(r.Line)
+		n++
+	}
+	return n, os.WriteFile(file, text.Bytes(), 0o600)
+}
+
 // reference writes the log of January and freezes it with the command that does that.
 func (c *conductor) reference(ctx context.Context) error {
-	log := filepath.Join(c.dir, "january.ndjson")
-	var text bytes.Buffer
-	for r := range (&demo.Log{Flights: c.past, Model: c.model, Incidents: nil}).Records() {
-		text.Write(r.Line)
-	}
-	if err := os.WriteFile(log, text.Bytes(), 0o600); err != nil {
+	log := filepath.Join(c.dir, demoReferenceLog)
+	if _, err := writeLog(log, &demo.Log{Flights: c.past, Model: c.model, Incidents: nil}); err != nil {
 		return err
 	}
 	return c.command(ctx, nil, referenceCreateCommand(), "--from", log, "--name", demo.ReferenceName, "--model", demo.ModelName, "--data-dir", c.dir)

@@ -44,6 +44,7 @@ func commands() []command {
 		testCommand(),
 		deadLettersCommand(),
 		initCommand(),
+		dashboardsCommand(),
 		backfillCommand(),
 		doctorCommand(),
 		healthCommand(),
