@@ -37,6 +37,10 @@ default rule makes of them and what is known to be wrong with it; --fail-on-drif
 		examples: []example{
 			{"what changed since the model was trained", "driftd analyze --reference training.csv --current last-week.parquet"},
 			{"stop a pipeline when its input drifts", "driftd analyze --reference training.parquet --current today.csv.gz --fail-on-drift"},
+			{
+				"bounds of drift, accuracy and fairness before a version is delivered (docs/gate.md)",
+				"driftd analyze --reference training.csv --current candidate.csv --map prediction=score --map label=truth --gate gate.yaml",
+			},
 			{"a page to send around", "driftd analyze --reference january.csv --current february.csv --format html --out drift.html"},
 			{"each region on its own, a code in digits as a category", "driftd analyze --reference a.csv --current b.csv --segment-by region --kind branch=categorical"},
 		},
@@ -44,7 +48,7 @@ default rule makes of them and what is known to be wrong with it; --fail-on-drif
 			{exitDone, "compared, whatever was found"},
 			{exitFailed, "failed, or the configuration is invalid"},
 			{exitUsage, "wrong usage, or a file that cannot be read"},
-			{exitDrift, "drift was found, and --fail-on-drift given"},
+			{exitDrift, "drift was found, and --fail-on-drift given; or a bound of --gate was not kept"},
 		},
 		setup: func(fs *flag.FlagSet) action {
 			a := analysis{options: analyze.Options{Map: map[string]string{}, Kinds: map[string]string{}}}
@@ -55,6 +59,7 @@ default rule makes of them and what is known to be wrong with it; --fail-on-drif
 			fs.StringVar(&a.config, "config", "", "`FILE`: take the thresholds of this configuration")
 			fs.StringVar(&a.model, "model", "", "`MODEL`: those of this model in --config (default: its only model, else the defaults)")
 			fs.BoolVar(&a.failOnDrift, "fail-on-drift", false, "exit with 3 when the verdict is drift")
+			fs.StringVar(&a.gate, "gate", "", "`FILE`: bounds of drift, quality and fairness; exit with 3 when one is not kept")
 			fs.Func("kind", "`COLUMN=KIND`: numeric, categorical or ignore; may be given again", a.addKind)
 			fs.Func("map", "`ROLE=COLUMN`: the column that has a role; may be given again", a.addRole)
 			fs.StringVar(&a.options.SegmentBy, "segment-by", "", "`COLUMN`: compare the rows of each of its values, too")
@@ -76,6 +81,8 @@ type analysis struct {
 	config      string
 	model       string
 	failOnDrift bool
+	gate        string
+	bounds      analyze.Gate
 }
 
 func (a *analysis) addKind(s string) error {
@@ -167,8 +174,35 @@ func (a *analysis) run(ctx context.Context, con *console, args []string) error {
 	if err != nil {
 		return fmt.Errorf("writing the analysis: %w", err)
 	}
+	if err := a.hold(ctx, con, report); err != nil {
+		return err
+	}
 	if verdict, reasons := report.Decided(); a.failOnDrift && verdict == result.Drift {
 		return &exitError{code: exitDrift, err: errors.New("drift: " + plainText(strings.Join(reasons, "; ")))}
+	}
+	return nil
+}
+
+// hold holds the files against the gate, and says every bound on standard error.
+func (a *analysis) hold(ctx context.Context, con *console, report *analyze.Report) error {
+	if a.gate == "" {
+		return nil
+	}
+	checks, err := a.bounds.Check(ctx, a.options, report)
+	if err != nil {
+		return inputError(err)
+	}
+	failed := 0
+	for _, c := range checks {
+		word := "kept      "
+		if !c.Kept {
+			word = "not kept  "
+			failed++
+		}
+		fmt.Fprintf(con.stderr, "%s%s\n", word, plainText(c.String()))
+	}
+	if failed > 0 {
+		return &exitError{code: exitDrift, err: fmt.Errorf("the gate %s does not open: %d of %d bounds are not kept", a.gate, failed, len(checks))}
 	}
 	return nil
 }
@@ -184,6 +218,18 @@ func (a *analysis) check(args []string) error {
 		return usageError("which rows? give --current FILE")
 	case a.format != "table" && a.format != "json" && a.format != "html":
 		return usageError("--format %q: write table, json or html", a.format)
+	}
+	if a.gate != "" {
+		data, err := os.ReadFile(a.gate)
+		if err != nil {
+			return inputError(err)
+		}
+		if err := config.Decode(a.gate, data, &a.bounds); err != nil {
+			return err
+		}
+		if err := a.bounds.Validate(); err != nil {
+			return fmt.Errorf("%s: %w", a.gate, err)
+		}
 	}
 	a.options.Config = detectors.Default()
 	if a.config == "" {
