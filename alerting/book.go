@@ -69,6 +69,10 @@ func (b *Book) Step(sum *result.Summary, features []result.Feature, rules []Rule
 			out = append(out, b.heard(r, sum)...)
 			continue
 		}
+		if r.Kind == KindChangePoint {
+			out = append(out, b.watch(r, sum, features)...)
+			continue
+		}
 		out = append(out, b.step(r, sum, features)...)
 	}
 	return b.inhibit(sum, rules, out)
@@ -218,6 +222,14 @@ func ruleOf(rules []Rule, name string) *Rule {
 	return nil
 }
 
+// patience is in how many windows a version may have no events before its incidents end.
+func (r *Rule) patience() int {
+	if r.Kind == KindChangePoint {
+		return maxHistory // what a detector learned of a level is not given up for a pause
+	}
+	return r.Of
+}
+
 // Absent looks at the versions that a window of the model did not have. A version that is gone can neither confirm nor clear an
 // incident: after as many windows in a row as its rule remembers, in which the model had events and the version none, its
 // incidents end, and say why. Incidents of rules that the configuration no longer has end at once. all is the final result of
@@ -238,7 +250,7 @@ func (b *Book) Absent(all *result.Summary, present []string, rules []Rule) []res
 		case subject.Key.Version == result.All || slices.Contains(present, subject.Key.Version):
 			continue
 		default:
-			if in.Absent++; in.Absent < r.Of {
+			if in.Absent++; in.Absent < r.patience() {
 				continue
 			}
 			out = append(out, in.end(r, all, fmt.Sprintf(

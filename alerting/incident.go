@@ -63,6 +63,7 @@ type Incident struct {
 	Absent  int                  `json:"absent,omitempty"` // windows of the model in a row in which its version had no events
 
 	Past      []Point `json:"past,omitempty"`         // windows that the rule compares with
+	Watches   []Watch `json:"watches,omitempty"`      // series that the rule looks at for a change
 	Changes   []int64 `json:"changes_ms,omitempty"`   // ends of the windows in which it fired or was resolved, of the last day
 	Flapping  bool    `json:"flapping,omitempty"`     // it changed too often before it fired
 	Inhibited string  `json:"inhibited_by,omitempty"` // the rule that makes it not worth a message
@@ -88,7 +89,7 @@ func (in *Incident) keep(r *Rule) int64 {
 // remembers reports whether the incident says anything that must not be forgotten.
 func (in *Incident) remembers(end int64) bool {
 	in.Changes = slices.DeleteFunc(in.Changes, func(t int64) bool { return t <= end-day })
-	return in.State == result.Pending || in.State == result.Firing || len(in.Past) > 0 || len(in.Changes) > 0
+	return in.State == result.Pending || in.State == result.Firing || len(in.Past) > 0 || len(in.Watches) > 0 || len(in.Changes) > 0
 }
 
 // member returns the memory of a feature in a segment, or nil.

@@ -49,7 +49,7 @@ func (b *Book) observe(r *Rule, past []Point, sum *result.Summary, features []re
 		return r.loss(sum)
 	case KindCondition:
 		return r.condition(b.condition(r.When), sum, features)
-	case KindNoData, KindQuality, KindLabelCoverage: // decided by the watermark; no result says anything about quality yet
+	case KindNoData, KindQuality, KindLabelCoverage, KindChangePoint: // decided by the watermark; no result says anything about quality yet
 	}
 	return nil
 }

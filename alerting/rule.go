@@ -37,6 +37,7 @@ const (
 	KindLoss            Kind = "loss"             // input was lost: the window is incomplete
 	KindQuality         Kind = "quality"          // a metric of the model's quality is beyond a bound
 	KindLabelCoverage   Kind = "label_coverage"   // too few predictions have a label
+	KindChangePoint     Kind = "change_point"     // the level of a series changed
 	KindCondition       Kind = "condition"        // an expression of the user's own
 )
 
@@ -44,7 +45,7 @@ const (
 func kinds() []Kind {
 	return []Kind{
 		KindFeatureDrift, KindPredictionDrift, KindDriftShare, KindMissingValues, KindInvalidValues, KindUnseenValues, KindOutOfRange, KindLatency,
-		KindLatencyBound, KindLatencySLO, KindErrorRate, KindErrorSLO, KindThroughputDrop, KindNoData, KindLoss, KindQuality, KindLabelCoverage,
+		KindLatencyBound, KindLatencySLO, KindErrorRate, KindErrorSLO, KindThroughputDrop, KindNoData, KindLoss, KindQuality, KindLabelCoverage, KindChangePoint,
 		KindCondition,
 	}
 }
@@ -84,6 +85,9 @@ type Rule struct {
 
 	// When is the expression of a condition, see Condition.
 	When string `json:"when,omitempty"`
+
+	// Change is the series of change_point, nil for the other kinds.
+	Change *Change `json:"change,omitempty"`
 
 	// SLO is the objective of latency_slo and error_slo, nil for the other kinds.
 	SLO *SLO `json:"slo,omitempty"`
@@ -140,6 +144,9 @@ func Template(name string, kind Kind) Rule {
 		r.Hits, r.Of, r.Quiet, r.Severity = 1, 1, 1, "critical"
 	case KindLabelCoverage:
 		r.Threshold = 0.5
+	case KindChangePoint:
+		r.Change = &Change{Series: "", Detector: DetectorCUSUM, Direction: DirectionBoth, Threshold: 0, Warmup: 0}
+		r.Hits, r.Of, r.Quiet = 1, 1, 6
 	case KindCondition:
 		r.Threshold = 1
 	}
@@ -202,7 +209,7 @@ func (e *RuleError) Unwrap() error { return e.Err }
 
 // Validate returns what is wrong with a rule, a *RuleError, or nil.
 func (r *Rule) Validate() error {
-	for _, check := range []func() (string, error){r.validate, r.validateKind, r.validateSegments, r.validateLabels, r.validateAnnotations} {
+	for _, check := range []func() (string, error){r.validate, r.validateKind, r.validateChange, r.validateSegments, r.validateLabels, r.validateAnnotations} {
 		if field, err := check(); err != nil {
 			return &RuleError{Rule: r.Name, Field: field, Err: err}
 		}

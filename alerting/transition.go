@@ -132,6 +132,10 @@ func topic(r *Rule) string {
 		return "error budget of " + r.Name + " burning"
 	case KindQuality:
 		return "quality " + r.Metric
+	case KindChangePoint:
+		if r.Change != nil {
+			return "change of " + r.Change.Series
+		}
 	case KindCondition:
 		return r.Name
 	case KindMissingValues, KindInvalidValues, KindUnseenValues, KindOutOfRange, KindErrorRate, KindThroughputDrop, KindNoData, KindLoss, KindLabelCoverage:

@@ -45,7 +45,7 @@ func (b *Book) looksAt(r *Rule) (role result.Role, names []string) {
 		return result.RoleFeature, r.Features
 	case KindPredictionDrift:
 		return result.RolePrediction, r.Features
-	case KindMissingValues, KindInvalidValues, KindUnseenValues, KindOutOfRange:
+	case KindMissingValues, KindInvalidValues, KindUnseenValues, KindOutOfRange, KindChangePoint:
 		return "", r.Features
 	case KindCondition:
 		if c := b.condition(r.When); c != nil {

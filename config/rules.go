@@ -21,7 +21,7 @@ type Rule struct {
 	Enabled bool `yaml:"enabled"`
 
 	// What the rule looks at; required for a rule with a name of its own. See docs/alerting.md for each.
-	Kind string `yaml:"kind" enum:"feature_drift|prediction_drift|drift_share|missing_values|invalid_values|unseen_values|out_of_range|latency|latency_bound|latency_slo|error_rate|error_slo|throughput_drop|no_data|loss|quality|label_coverage|condition"`
+	Kind string `yaml:"kind" enum:"feature_drift|prediction_drift|drift_share|missing_values|invalid_values|unseen_values|out_of_range|latency|latency_bound|latency_slo|error_rate|error_slo|throughput_drop|no_data|loss|quality|label_coverage|change_point|condition"`
 
 	// Whose windows it looks at: of `all` versions together, or of `each` version.
 	Scope string `yaml:"scope" enum:"all|each"`
@@ -50,6 +50,9 @@ type Rule struct {
 	// `events > 1000 and latency.p99 > 500`.
 	When Text `yaml:"when"`
 
+	// The series whose level is looked at (change_point).
+	Change Change `yaml:"change"`
+
 	// The objective of latency_slo and error_slo.
 	SLO SLO `yaml:"slo"`
 
@@ -73,6 +76,26 @@ type Rule struct {
 
 	// Rules of the same model that are not worth a message while this one fires; `*` is all others.
 	Inhibits []string `yaml:"inhibits"`
+}
+
+// Change is a series of windows and the detector of a change of its level, see docs/alerting.md.
+type Change struct {
+	// error_rate, throughput, drift_share, latency.mean, latency.p50, latency.p90, latency.p95, latency.p99 or latency.p999; or, of each of the
+	// rule's `features`, mean or a statistic.
+	Series string `yaml:"series"`
+
+	// How a change is found.
+	Detector string `yaml:"detector" enum:"cusum|adwin|page_hinkley"`
+
+	// Which changes are told.
+	Direction string `yaml:"direction" enum:"up|down|both"`
+
+	// Of cusum in standard deviations (0: 5), of adwin about the share of false alarms (0: 0.002), of page_hinkley in the unit of the series times
+	// windows (0: 50, which is far too much for a rate).
+	Threshold float64 `yaml:"threshold"`
+
+	// From how many windows cusum learns the level and its spread (0: 100). Fewer learn sooner and raise more false alarms.
+	Warmup int `yaml:"warmup"`
 }
 
 // SLO is an objective for the share of good events and how quickly its error budget may burn: multi-window, multi-burn-rate
@@ -135,7 +158,8 @@ func ruleOf(r alerting.Rule) Rule {
 	out := Rule{
 		Enabled: true, Kind: string(r.Kind), Scope: string(r.Scope), Severity: r.Severity, Threshold: r.Threshold, Quantile: 0, Metric: r.Metric,
 		Features: slices.Clone(r.Features), Segments: slices.Clone(r.Segments), When: Text(r.When), SLO: SLO{Objective: 0, Latency: 0, Burns: []Burn{}}, For: Hits{r.Hits, r.Of},
-		Clear: r.Clear, Quiet: r.Quiet, KeepFiringFor: milliseconds(r.KeepFiring), Labels: map[string]string{}, Annotations: map[string]Text{},
+		Change: Change{Series: "", Detector: alerting.DetectorCUSUM, Direction: alerting.DirectionBoth, Threshold: 0, Warmup: 0},
+		Clear:  r.Clear, Quiet: r.Quiet, KeepFiringFor: milliseconds(r.KeepFiring), Labels: map[string]string{}, Annotations: map[string]Text{},
 		Inhibits: slices.Clone(r.Inhibits),
 	}
 	if q, err := strconv.ParseFloat(r.Quantile, 64); err == nil {
@@ -151,6 +175,9 @@ func ruleOf(r alerting.Rule) Rule {
 		out.Inhibits = []string{}
 	}
 	maps.Copy(out.Labels, r.Labels)
+	if c := r.Change; c != nil {
+		out.Change = Change{Series: c.Series, Detector: c.Detector, Direction: c.Direction, Threshold: c.Threshold, Warmup: c.Warmup}
+	}
 	if r.SLO != nil {
 		out.SLO.Objective, out.SLO.Latency = r.SLO.Objective, Duration(r.SLO.Milliseconds*1e6)
 		for _, b := range r.SLO.Burns {
@@ -166,7 +193,7 @@ func milliseconds(ms int64) Duration { return Duration(ms) * 1_000_000 }
 func (r Rule) alert(name string, windows []Window) alerting.Rule {
 	out := alerting.Rule{
 		Name: name, Kind: alerting.Kind(r.Kind), Scope: alerting.Scope(r.Scope), Severity: r.Severity, Threshold: r.Threshold, Quantile: "",
-		Metric: r.Metric, Features: nil, Segments: nil, When: string(r.When), SLO: nil, Hits: r.For[0], Of: r.For[1], Clear: r.Clear, Quiet: r.Quiet,
+		Metric: r.Metric, Features: nil, Segments: nil, When: string(r.When), Change: nil, SLO: nil, Hits: r.For[0], Of: r.For[1], Clear: r.Clear, Quiet: r.Quiet,
 		KeepFiring: r.KeepFiringFor.Milliseconds(), Labels: nil, Annotations: nil, Inhibits: nil,
 	}
 	if r.Quantile != 0 {
@@ -189,6 +216,10 @@ func (r Rule) alert(name string, windows []Window) alerting.Rule {
 			out.Annotations = map[string]string{}
 		}
 		out.Annotations[annotation] = string(text)
+	}
+	if out.Kind == alerting.KindChangePoint {
+		c := r.Change
+		out.Change = &alerting.Change{Series: c.Series, Detector: c.Detector, Direction: c.Direction, Threshold: c.Threshold, Warmup: c.Warmup}
 	}
 	if out.Kind == alerting.KindLatencySLO || out.Kind == alerting.KindErrorSLO {
 		out.SLO = &alerting.SLO{Objective: r.SLO.Objective, Milliseconds: float64(r.SLO.Latency) / 1e6, Burns: nil, Window: 0}
