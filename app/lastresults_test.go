@@ -30,7 +30,7 @@ func said(t *testing.T, model, version string, end int64, revision int, share fl
 		Latency:  result.Latency{Count: 200, Quantiles: map[string]*float64{"0.5": new(12.0), "0.99": new(80.0)}, Reference: map[string]*float64{"0.5": new(10.0), "0.99": nil}},
 		Features: 2, Parts: 1, DriftShare: &share, Verdict: result.Drift, Reasons: []string{},
 	}
-	s.ResultID = result.ID(s.Key, s.Window, ref.Fingerprint, revision)
+	s.ResultID = result.ID(s.Key, s.Window, s.Window.Size, ref.Fingerprint, revision)
 	f := result.FeatureDoc{
 		Schema: s.Schema, Type: "features", ResultID: s.ResultID, Key: s.Key, Window: s.Window, Revision: revision, Ref: ref,
 		Features: []result.Feature{

@@ -27,7 +27,7 @@ func window(tb testing.TB, s *store.Store, i int64, change func(*result.Summary,
 	tb.Helper()
 	w := result.Window{Start: i * hour, End: (i + 1) * hour, Size: hour}
 	ref := &result.ReferenceID{Name: "january", Fingerprint: "sha256:0a"}
-	id := result.ID(key, w, ref.Fingerprint, 0)
+	id := result.ID(key, w, w.Size, ref.Fingerprint, 0)
 	f := result.Feature{
 		Feature: "age", Role: result.RoleFeature, Kind: "numeric", Verdict: result.Stable, Reference: result.Side{Count: 100}, Current: result.Side{Count: 40, Missing: 10},
 		Statistics: map[string]result.Stat{"psi_debiased": {Value: new(0.01 * float64(i))}, "missing_rate": {Value: new(0.2), Baseline: new(0.05)}},
