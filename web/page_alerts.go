@@ -139,12 +139,16 @@ func (s *Server) incident(r *http.Request, data []byte, sel selection) (incident
 	sel.Model, sel.Version, sel.Segment, sel.Size, sel.To = in.Key.Model, in.Key.Version, in.Key.Segment, in.Window.Size, 0
 	in.ModelURL, in.URL = sel.URL(), withQuery("/alerts", url.Values{"incident": {in.Incident}})
 	if in.Feature != "" && in.ResultID != "" { // without a result there is no window to look at
-		in.FeatureURL = sel.FeatureURL(in.Feature, in.Role, in.Window.Start)
+		in.FeatureURL = sel.in(in.Segment).FeatureURL(in.Feature, in.Role, in.Window.Start)
 	}
 	for _, f := range in.Features {
 		row := affected{IncidentFeature: f, URL: ""}
-		if in.ResultID != "" {
-			row.URL = sel.FeatureURL(f.Feature, f.Role, in.Window.Start)
+		switch {
+		case in.ResultID == "":
+		case f.Feature == "":
+			row.URL = sel.in(f.Segment).URL()
+		default:
+			row.URL = sel.in(f.Segment).FeatureURL(f.Feature, f.Role, in.Window.Start)
 		}
 		in.Affected = append(in.Affected, row)
 	}

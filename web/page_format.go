@@ -156,6 +156,14 @@ func withQuery(path string, q url.Values) string {
 	return path + "?" + q.Encode()
 }
 
+// in is the selection in a segment; an empty one changes nothing.
+func (s selection) in(segment string) selection {
+	if segment != "" {
+		s.Segment = segment
+	}
+	return s
+}
+
 // URL leads to the model's page.
 func (s selection) URL() string { return withQuery("/models/"+url.PathEscape(s.Model), s.query()) }
 

@@ -1,6 +1,7 @@
 package web
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"math"
@@ -35,6 +36,8 @@ type modelPage struct {
 	Latest      string // the address without `to`
 	Heat        *heatTablePage
 	Features    []featureRow
+	VersionRows []partRow // side by side, of the segment shown
+	Parts       []partRow // segments of the version shown, the furthest moved first
 	Incidents   []incident
 	Alerts      string
 	Annotations []Annotation
@@ -85,6 +88,53 @@ type featureRow struct {
 	Missing *float64
 }
 
+// partRow is what the newest window of a version or a segment said.
+type partRow struct {
+	history.State
+
+	Name  string
+	URL   string
+	Shown bool // it is what the page shows
+}
+
+// maxParts bounds the rows of a table of parts; the selectors and the API have the others.
+const maxParts = 100
+
+// parts lists the versions of the selected segment by name, and the segments of the selected version: by verdict, then by the share of
+// features that drifted, then by size.
+func parts(sel selection, latest []history.State) (versions, segments []partRow) {
+	for i := range latest {
+		st := &latest[i]
+		if st.Window.Size != sel.Size {
+			continue
+		}
+		link := sel
+		link.To, link.Version, link.Segment = 0, st.Version, st.Segment
+		row := partRow{State: *st, Name: "", URL: link.URL(), Shown: st.Version == sel.Version && st.Segment == sel.Segment}
+		if st.Segment == sel.Segment {
+			row.Name = st.Version
+			versions = append(versions, row)
+		}
+		if st.Version == sel.Version {
+			row.Name = st.Segment
+			segments = append(segments, row)
+		}
+	}
+	slices.SortStableFunc(segments, func(a, b partRow) int {
+		return cmp.Or(cmp.Compare(barHeight(b.Verdict), barHeight(a.Verdict)), cmp.Compare(value(b.DriftShare), value(a.DriftShare)),
+			cmp.Compare(b.Events, a.Events))
+	})
+	return several(versions), several(segments)
+}
+
+// several leaves out a table that would say nothing: there is only one part.
+func several(rows []partRow) []partRow {
+	if len(rows) < 2 {
+		return nil
+	}
+	return rows[:min(len(rows), maxParts)]
+}
+
 func modelView() view {
 	return view{
 		template: "model.html", params: []string{"version", "segment", "size", "windows", "to"}, make: (*Server).modelPage,
@@ -106,6 +156,7 @@ func (s *Server) modelPage(r *http.Request, p params) (*frame, error) {
 	if data.Features, err = s.featureRows(r, sel, data.Newest); err != nil {
 		return nil, err
 	}
+	data.VersionRows, data.Parts = parts(sel, detail.Latest)
 	page := history.Page{Limit: modelsIncidents, Cursor: ""}
 	data.Incidents, _, err = s.incidents(r, history.AlertsQuery{Page: page, Model: sel.Model, State: "", Incident: ""}, sel)
 	if err != nil {
