@@ -278,6 +278,11 @@ func TestIncidentsOfNABLatency(t *testing.T) {
 func TestIncidentsOfNABRequests(t *testing.T) {
 	values, incidents := nab(t, "elb_request_count_8c0756")
 	until := values[0].at + 2*day
+	wants := map[string][2]int{"surge": {2, 1}, "throughput-drop": {0, 1}}
+	if testing.Short() { // the first four days, with the first incident
+		values = slices.DeleteFunc(values, func(v request) bool { return v.at >= until+2*day })
+		incidents, wants = incidents[:1], map[string][2]int{"surge": {1, 0}, "throughput-drop": {0, 0}}
+	}
 	var requests []request
 	most, all, n := 0.0, 0.0, 0.0
 	for _, v := range values {
@@ -291,7 +296,7 @@ func TestIncidentsOfNABRequests(t *testing.T) {
 	span := float64(until-values[0].at) / 300_000 / n // the reference lacks some counts of its span
 	rules := append(alerting.Defaults(), conditionRule("surge", fmt.Sprintf("throughput_ratio > %v", 1.1*most/(all/n)*span)))
 	sums, changes := backtest(t, requests, until, tumbling(300_000, 300_000), rules)
-	for rule, want := range map[string][2]int{"surge": {2, 1}, "throughput-drop": {0, 1}} {
+	for rule, want := range wants {
 		found, falses := fired(changes, rule, incidents)
 		t.Logf("%s: found %v of %d, fires %d times outside of them in %d windows", rule, slices.Sorted(maps.Keys(found)), len(incidents), falses, len(wholes(sums)))
 		if len(found) != want[0] || falses != want[1] {

@@ -122,15 +122,15 @@ func TestServiceWithoutAnything(t *testing.T) {
 // Against what came before: a stream of one event every six minutes has a ratio of 1 to any past of its own, also where the stretches of a season
 // are apart (an hour of each day) and where those of windows longer than a day overlap.
 func TestThroughputAgainstTheStream(t *testing.T) {
-	rs := readings(2_400, monday, 360_000, rand.New(rand.NewPCG(5, 5))) // ten days
+	rs := readings(1_680, monday, 360_000, rand.New(rand.NewPCG(5, 5))) // a week
 	for name, c := range map[string]struct {
 		rolling fold.Rolling
 		size    int64
 		version string
 	}{
 		"span":            {fold.Rolling{Previous: 6 * hourMS}, hourMS, result.All},
-		"hours":           {fold.Rolling{Previous: 5 * day, Same: fold.SameHour}, hourMS, result.All},
-		"long windows":    {fold.Rolling{Previous: 5 * day, Same: fold.SameHour}, 2 * day, result.All},
+		"hours":           {fold.Rolling{Previous: 3 * day, Same: fold.SameHour}, hourMS, result.All},
+		"long windows":    {fold.Rolling{Previous: 3 * day, Same: fold.SameHour}, 2 * day, result.All},
 		"against version": {fold.Rolling{Version: "v0"}, 6 * hourMS, "v0"},
 	} {
 		t.Run(name, func(t *testing.T) {
