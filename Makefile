@@ -79,8 +79,12 @@ generate: ## regenerate what is generated: schemas, tables in docs
 	$(GO) generate ./...
 
 screenshots: ## take the pictures of docs/images from the demo's page, in Chromium
-	rm -rf docs/images
+	rm -f docs/images/[!d]*.png
 	$(GO) test ./e2e -run '^TestScreenshots$$' -count=1 -args -screenshots "$(CURDIR)/docs/images"
+
+dashboards: ## run every query of the dashboards, draw what they return, and list the rows in docs/dashboards.md
+	scripts/influxd.sh
+	$(GO) test ./e2e -run '^TestDashboards$$' -count=1 -args -dashboards "$(CURDIR)/docs/images"
 
 metrics: ## start the daemon and check its /metrics with promtool
 	scripts/check-metrics.sh

@@ -32,6 +32,7 @@ type board struct {
 	Title  string
 	Panels []struct {
 		Type, Title string
+		GridPos     struct{ X, Y, W, H int }
 		Targets     []target
 		Options     struct{ XField string }
 		FieldConfig struct {
@@ -143,6 +144,7 @@ func (c choices) fill(tb testing.TB, query string) string {
 type answer struct {
 	rows  int
 	types map[string]string // of each column with a value: time, number, text or boolean
+	table []map[string]string
 }
 
 func (a *answer) put(column, kind string) {
@@ -197,11 +199,14 @@ func askFlux(tb testing.TB, server *influxtest.Server, query string, s timeRange
 				}
 			default:
 				out.rows++
+				row := map[string]string{}
 				for i, v := range record {
 					if i > 2 && v != "" {
 						out.put(head[i], kinds[types[i]])
+						row[head[i]] = v
 					}
 				}
+				out.table = append(out.table, row)
 			}
 		}
 	}
@@ -377,7 +382,7 @@ func printed(title string, all []panelRows) string {
 func TestDashboards(t *testing.T) {
 	server, d, past := flights(t)
 	recent := sampled(t, server)
-	c := ofDemo()
+	c, drawing, shown := ofDemo(), pictures{}, &strings.Builder{}
 	for _, variant := range []string{"flux", "influxql"} {
 		ask := func(query string, s timeRange) answer {
 			c["timeFilter"] = []string{fmt.Sprintf("time >= %dms and time <= %dms", s.from.UnixMilli(), s.to.UnixMilli())}
@@ -400,6 +405,7 @@ func TestDashboards(t *testing.T) {
 				for _, query := range p.Targets {
 					a := ask(query.text(), s)
 					expect(t, b.UID+": "+p.Title, p.Type, p.Options.XField, len(p.FieldConfig.Overrides), a)
+					drawing.panel(b.UID, p.Title, p.Type, p.Options.XField, [4]int{p.GridPos.X, p.GridPos.Y, p.GridPos.W, p.GridPos.H}, a)
 					line.rows, line.columns = append(line.rows, a.rows), append(line.columns, a.columns("number")...)
 				}
 				table = append(table, line)
@@ -424,6 +430,7 @@ func TestDashboards(t *testing.T) {
 			}
 		}
 		t.Log(printed("rows of each query, "+variant, table))
+		shown.WriteString(markdown(variant, table))
 	}
 	for title, query := range alertRules(t) {
 		s := past
@@ -434,8 +441,12 @@ func TestDashboards(t *testing.T) {
 			t.Errorf("the alert rule %q has no rows: %v", title, a)
 		}
 	}
-	scraped(t, d, c)
+	shown.WriteString(scraped(t, d, c))
 	d.stop()
+	if *dashboardsOut != "" {
+		drawing.save(t, *dashboardsOut)
+		replaceRows(t, shown.String())
+	}
 }
 
 // alertRules returns the queries of the rules that Grafana provisions, by title.
@@ -468,8 +479,8 @@ func alertRules(tb testing.TB) map[string]string {
 	return out
 }
 
-// scraped runs the queries of the dashboards for Prometheus.
-func scraped(t *testing.T, d *daemon, c choices) {
+// scraped runs the queries of the dashboards for Prometheus, and returns how many series each had.
+func scraped(t *testing.T, d *daemon, c choices) string {
 	t.Helper()
 	prom := startPrometheus(t, strings.TrimSuffix(d.run.WebURL, "/"))
 	begin := time.Now()
@@ -530,6 +541,7 @@ func scraped(t *testing.T, d *daemon, c choices) {
 			t.Errorf("docs/metrics.md does not describe %s", name)
 		}
 	}
+	return markdown("prometheus", table)
 }
 
 // cutSuffixes returns the name of a histogram's family.
