@@ -48,6 +48,7 @@ type ModelConfig struct {
 	Features      map[string]FeatureConfig `json:"features,omitempty"`    // by name
 	Predictions   map[string]FeatureConfig `json:"predictions,omitempty"` // by reserved name
 	Segments      []SegmentConfig          `json:"segments,omitempty"`    // by dimension
+	Labels        *Labels                  `json:"labels,omitempty"`      // nil: labels are only counted
 }
 
 // FeatureConfig overrides how one feature is judged.
@@ -96,6 +97,11 @@ func (c Counting) Validate() error {
 		}
 		if err := validateSegments(m.Segments); err != nil {
 			return fmt.Errorf("model %q: %w", name, err)
+		}
+		if m.Labels != nil {
+			if err := m.Labels.Validate(m.Timing); err != nil {
+				return fmt.Errorf("model %q: %w", name, err)
+			}
 		}
 		for i := range m.Rules {
 			if err := m.Rules[i].Validate(); err != nil {

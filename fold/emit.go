@@ -79,7 +79,9 @@ func (p *Partition) emit(s *source, w *window.Status, out *Output) bool {
 	if p.stats.Results++; w.Emitted > 0 {
 		p.stats.Revisions++
 	}
-	s.Emitted(w)
+	if s.Emitted(w); w.Emitted == 1 {
+		s.mature(w.ID)
+	}
 	p.store.touchSource(s.Model)
 	return true
 }

@@ -10,6 +10,7 @@ import (
 
 	"github.com/driftd/driftd/alerting"
 	"github.com/driftd/driftd/event"
+	"github.com/driftd/driftd/labels"
 	"github.com/driftd/driftd/reference"
 	"github.com/driftd/driftd/result"
 	"github.com/driftd/driftd/window"
@@ -91,6 +92,10 @@ type Stats struct {
 	SourcedTwice, SourcedBack                                                                      uint64
 	Rejected                                                                                       map[event.RejectReason]uint64
 	Verdicts                                                                                       map[result.Verdict]uint64
+
+	// Of labels where they are joined: joined to a prediction; replaced by another one; said again; without a prediction when they came; too
+	// late for the last maturity. Predictions that the bound let go before their horizon. Quality documents.
+	LabelsMatched, LabelsCorrected, LabelsRepeated, LabelsUnmatched, LabelsLate, LabelsEvicted, LabelsLost, QualityResults uint64
 }
 
 // record addresses one record of one message.
@@ -109,6 +114,7 @@ type source struct {
 	last    slot                // where the last event went
 	rolling *rolling            // nil: the reference is a stored one, or none
 	divided map[int][]dimension // by epoch, see dimensions
+	labels  *labelling          // nil: labels are only counted
 }
 
 // empty returns a pane that counts nothing yet, in its compact form.
@@ -146,7 +152,10 @@ type Partition struct {
 	store        *shards
 	frames       map[string]*storedFrame // by fingerprint
 	rolled       rollShards
-	scratch      []byte    // of an event's segment
+	scratch      []byte             // of an event's segment
+	labelled     map[string]*source // whose labels may have changed since the last commit
+	pending      *labels.Pending
+	segments     uint64    // number of the segment of pending records that was begun last
 	moved        []*source // sources whose watermark or windows may have changed since the last drain, by name
 	stats        Stats
 }
@@ -158,7 +167,7 @@ func New(stream string, counting Counting, key [2]uint64, refs References, budge
 		stream: stream, refs: refs, budget: budget, counting: counting, configHash: "", configStored: false, configParts: 0, bindings: map[string]Binding{},
 		sources: map[string]*source{}, ids: newIDSet(counting.DedupIDs, key), origins: map[string]origin{}, decoder: event.NewDecoder(counting.Limits),
 		quarantine: map[record]bool{}, position: Position{Seq: 0, Index: 0, Emitted: 0, Refused: 0, Done: true}, store: newShards(), scratch: nil, moved: nil,
-		frames: map[string]*storedFrame{}, rolled: newRollShards(),
+		frames: map[string]*storedFrame{}, rolled: newRollShards(), labelled: map[string]*source{}, pending: labels.NewPending(labels.NewMemory()), segments: 0,
 		stats: Stats{Rejected: map[event.RejectReason]uint64{}, Verdicts: map[result.Verdict]uint64{}}, //nolint:exhaustruct // zero counters
 	}
 }
@@ -330,6 +339,9 @@ func (p *Partition) applyRecord(index *int, i int, out *Output, f func()) bool {
 	if i < p.position.Index {
 		return true
 	}
+	if len(p.labelled) > 0 && p.full(out) {
+		return false // labels change the counts of many windows
+	}
 	*index = i
 	f()
 	p.position.Index, p.position.Emitted = i+1, 0
@@ -354,8 +366,9 @@ func subjectModel(subject string) (model string, control bool) {
 
 // full reports whether the output and the changed state fill a commit.
 func (p *Partition) full(out *Output) bool {
-	return len(out.Docs)+len(out.DeadLetters)/100+p.store.dirtyCount()+p.ids.changeCount()+p.rolled.dirtyCount() >= p.budget.Messages ||
-		out.Bytes+p.store.dirtyBytes()+p.rolled.dirtyBytes() >= p.budget.Bytes
+	labels, size := p.labelDirt()
+	return len(out.Docs)+len(out.DeadLetters)/100+p.store.dirtyCount()+p.ids.changeCount()+p.rolled.dirtyCount()+labels >= p.budget.Messages ||
+		out.Bytes+p.store.dirtyBytes()+p.rolled.dirtyBytes()+size >= p.budget.Bytes
 }
 
 // fits reports whether the documents of one more result, and what it may set off, go into the commit. Where the commit holds
@@ -381,6 +394,9 @@ func (p *Partition) drain(out *Output) bool {
 				return false
 			}
 		}
+		if s.labels != nil && !p.sayQuality(s, out) {
+			return false
+		}
 		if s.silence(); !p.flush(s, out) {
 			return false
 		}
@@ -389,6 +405,9 @@ func (p *Partition) drain(out *Output) bool {
 		}
 		if !p.tidy(s, out) {
 			return false
+		}
+		if s.labels != nil {
+			p.tidyLabels(s)
 		}
 	}
 	p.moved = p.moved[:0]
@@ -442,7 +461,10 @@ func (p *Partition) source(model []byte) (*source, *event.RejectError, error) {
 				name, p.counting.MaxModels)}, nil
 		}
 	}
-	s := &source{Source: window.NewSource(name), configs: map[int]ModelConfig{}, binders: map[string]*binder{}, book: alerting.Restore(nil), queue: nil, last: slot{}, rolling: nil, divided: nil}
+	s := &source{
+		Source: window.NewSource(name), configs: map[int]ModelConfig{}, binders: map[string]*binder{}, book: alerting.Restore(nil), queue: nil, last: slot{},
+		rolling: nil, divided: nil, labels: nil,
+	}
 	if err := p.configure(s, p.effective(name)); err != nil {
 		return nil, nil, err
 	}
@@ -487,7 +509,7 @@ func (p *Partition) configure(s *source, c ModelConfig) error {
 	s.configs[s.Configure(c.Timing, c.Reference)] = c
 	s.last = slot{}
 	p.store.touchSource(s.Model)
-	return nil
+	return p.configureLabels(s, c)
 }
 
 // binder returns how events meet a reference.
@@ -510,7 +532,8 @@ func (s *Stats) Counters() []*uint64 {
 	return []*uint64{
 		&s.Messages, &s.Events, &s.Labels, &s.Markers, &s.Controls, &s.Duplicates, &s.Late, &s.LateAccepted, &s.Future,
 		&s.WithoutID, &s.UnknownFeatures, &s.WrongTypes, &s.DuplicateKeys, &s.Results, &s.Revisions, &s.Transitions, &s.Lost,
-		&s.SourcedTwice, &s.SourcedBack,
+		&s.LabelsMatched, &s.LabelsCorrected, &s.LabelsRepeated, &s.LabelsUnmatched, &s.LabelsLate, &s.LabelsEvicted, &s.LabelsLost,
+		&s.QualityResults, &s.SourcedTwice, &s.SourcedBack,
 	}
 }
 

@@ -12,6 +12,7 @@ import (
 	"github.com/driftd/driftd/cells"
 	"github.com/driftd/driftd/detectors"
 	"github.com/driftd/driftd/event"
+	"github.com/driftd/driftd/labels"
 	"github.com/driftd/driftd/reference"
 	"github.com/driftd/driftd/result"
 	"github.com/driftd/driftd/window"
@@ -172,6 +173,12 @@ func (p *Partition) record(m Message, index int, subject string, ev *event.Event
 		p.reject(m, index, string(model), ev.Raw, rejected, out)
 		return nil
 	}
+	var about pending
+	if s.labels != nil {
+		if about, err = p.pendingOf(s, ev); err != nil {
+			return err
+		}
+	}
 	p.touch(s, m.Time)
 	p.stats.UnknownFeatures += uint64(ev.UnknownKeys)
 	p.stats.WrongTypes += uint64(ev.WrongType)
@@ -183,6 +190,13 @@ func (p *Partition) record(m Message, index int, subject string, ev *event.Event
 			p.arrival(s, func(t *window.Tally) { t.Duplicate++ })
 			return nil
 		}
+	}
+	here := at{Record: labels.Record{Seq: m.Seq, Index: index, Flags: 0}, time: t}
+	if !ev.HasTime || future {
+		here.Flags = labels.BrokerTime
+	}
+	if ev.IsLabel && about.epoch != nil {
+		p.joinLabel(s, about, here, ev)
 	}
 	p.roll(s, t)
 	place := s.Place(t)
@@ -209,6 +223,9 @@ func (p *Partition) record(m Message, index int, subject string, ev *event.Event
 		p.label(s, place)
 	} else {
 		p.event(s, place, ev, future)
+		if about.epoch != nil {
+			p.expect(s, about, here, ev)
+		}
 		p.tally(s, t, ev)
 		s.Counted = max(s.Counted, t)
 	}
@@ -223,6 +240,9 @@ func (p *Partition) record(m Message, index int, subject string, ev *event.Event
 func (p *Partition) touch(s *source, now int64) {
 	s.LastSeen = max(s.LastSeen, now)
 	p.store.touchSource(s.Model)
+	if s.labels != nil {
+		p.labelled[s.Model] = s
+	}
 	if i, found := slices.BinarySearchFunc(p.moved, s.Model, func(s *source, m string) int { return strings.Compare(s.Model, m) }); !found {
 		p.moved = slices.Insert(p.moved, i, s)
 	}
@@ -252,7 +272,7 @@ func content(v event.Value) []byte {
 	return append([]byte{byte(v.Kind)}, v.Str...)
 }
 
-// label counts a label; its quality counts come with the join.
+// label counts a label where its own time is.
 func (p *Partition) label(s *source, place window.Placement) {
 	p.stats.Labels++
 	pane := p.pane(s, place, "", "")

@@ -168,6 +168,7 @@ type header struct {
 	IDKey      [2]uint64          `json:"id_key"`
 	IDTotal    uint64             `json:"id_total"`
 	Origins    map[string]origin  `json:"origins,omitempty"`
+	Segments   uint64             `json:"segments,omitempty"` // of pending records that were begun
 }
 
 // storedSource is a source as it is stored.
@@ -183,7 +184,7 @@ type storedSource struct {
 func (p *Partition) Header() []byte {
 	return encode(header{
 		Version: stateVersion, Position: p.position, ConfigHash: p.configHash, Bindings: p.bindings,
-		IDKey: p.ids.key, IDTotal: p.ids.total, Origins: p.origins,
+		IDKey: p.ids.key, IDTotal: p.ids.total, Origins: p.origins, Segments: p.segments,
 	})
 }
 
@@ -212,6 +213,7 @@ func (p *Partition) Changes() []Shard {
 		p.configParts = parts
 	}
 	out = append(out, p.rollChanges()...)
+	out = append(out, p.labelChanges()...)
 	p.ids.changes(func(name string, data []byte) { out = append(out, Shard{Name: name, Data: data}) })
 	slices.SortFunc(out, func(a, b Shard) int { return strings.Compare(a.Name, b.Name) })
 	return out
@@ -231,6 +233,7 @@ func (p *Partition) Committed() {
 	p.store.bytes = 0
 	p.configStored = true
 	p.rollCommitted()
+	p.labelsCommitted()
 	p.ids.clean()
 }
 
@@ -325,7 +328,7 @@ func Restore(stream string, head []byte, stored map[string][]byte, refs Referenc
 			if seg, err = strconv.ParseUint(strings.TrimPrefix(name, idsPrefix), 10, 64); err == nil {
 				segments[seg] = stored[name]
 			}
-		case strings.HasPrefix(name, rollPrefix): // after the sources
+		case strings.HasPrefix(name, rollPrefix), strings.HasPrefix(name, labelsPrefix): // after the sources
 		case !strings.HasPrefix(name, panesPrefix) && !strings.HasPrefix(name, configPrefix):
 			err = errors.New("unknown kind of shard")
 		}
@@ -347,6 +350,10 @@ func Restore(stream string, head []byte, stored map[string][]byte, refs Referenc
 			}
 		}
 	}
+	if err := p.restoreLabels(stored); err != nil {
+		return nil, err
+	}
+	p.segments = h.Segments
 	ids, err := restoreIDs(counting.DedupIDs, h.IDKey, h.IDTotal, segments)
 	if err != nil {
 		return nil, err
@@ -366,7 +373,7 @@ func (p *Partition) restoreSources(data []byte) error {
 	for _, st := range in {
 		s := &source{
 			Source: window.Restore(st.State), configs: st.Configs, binders: map[string]*binder{},
-			book: alerting.Restore(st.Incidents), queue: st.Queue, last: slot{}, rolling: nil, divided: nil,
+			book: alerting.Restore(st.Incidents), queue: st.Queue, last: slot{}, rolling: nil, divided: nil, labels: nil,
 		}
 		if st.Rolling != nil {
 			s.rolling = newRolling(*st.Rolling)

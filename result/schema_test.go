@@ -30,6 +30,8 @@ func definitions() map[string]reflect.Type {
 		"latency": reflect.TypeFor[result.Latency](), "feature": reflect.TypeFor[result.Feature](),
 		"side": reflect.TypeFor[result.Side](), "stat": reflect.TypeFor[result.Stat](), "bin": reflect.TypeFor[result.Bin](),
 		"thresholds": reflect.TypeFor[result.Thresholds](),
+		"quality":    reflect.TypeFor[result.Quality](), "metric": reflect.TypeFor[result.Metric](),
+		"confusion": reflect.TypeFor[result.Confusion](), "estimate": reflect.TypeFor[result.Estimate](),
 	}
 }
 
@@ -102,6 +104,7 @@ func TestSchemaHasTheFieldsOfTheTypes(t *testing.T) {
 	used := map[reflect.Type]bool{}
 	structs(reflect.TypeFor[result.Summary](), used)
 	structs(reflect.TypeFor[result.FeatureDoc](), used)
+	structs(reflect.TypeFor[result.Quality](), used)
 	for rt := range used {
 		if !described[rt] {
 			t.Errorf("the schema has no definition for %v", rt)
@@ -157,6 +160,9 @@ func TestSchemaTakesDocuments(t *testing.T) {
 	var doc result.FeatureDoc
 	words["type"] = "features"
 	full(reflect.ValueOf(&doc).Elem(), words, "")
+	var quality result.Quality
+	words["type"], words["task"], words["mode"] = "quality", "binary", "full"
+	full(reflect.ValueOf(&quality).Elem(), words, "")
 	key, win := result.Key{Model: "m", Version: "*", Segment: "*"}, result.Window{Start: -1, End: 1, Size: 2}
 	id := result.ID(key, win, win.Size, "", 0)
 	minimal := result.Summary{Schema: 1, Type: "summary", ResultID: id, Key: key, Window: win, Verdict: result.Insufficient}
@@ -172,7 +178,7 @@ func TestSchemaTakesDocuments(t *testing.T) {
 		}
 		return schema.Validate(instance)
 	}
-	for name, v := range map[string]any{"full summary": sum, "full features": doc, "minimal summary": minimal, "no features": empty} {
+	for name, v := range map[string]any{"full summary": sum, "full features": doc, "full quality": quality, "minimal summary": minimal, "no features": empty} {
 		if err := check(v); err != nil {
 			t.Errorf("%s: %v", name, err)
 		}
