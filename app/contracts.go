@@ -3,6 +3,7 @@ package app
 import (
 	"github.com/driftd/driftd/crash"
 	"github.com/driftd/driftd/influx"
+	"github.com/driftd/driftd/pending"
 	"github.com/driftd/driftd/pipeline"
 	"github.com/driftd/driftd/store"
 	"github.com/driftd/driftd/web"
@@ -15,6 +16,7 @@ var (
 	_ pipeline.Stream  = (*input)(nil)
 	_ pipeline.Source  = source{}
 	_ pipeline.Witness = (*crash.Recorder)(nil)
+	_ pipeline.Pending = (*pending.Store)(nil)
 	_ web.Reader       = (*store.Store)(nil)
 	_ web.Reader       = (*influx.DB)(nil)
 )

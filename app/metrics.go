@@ -22,6 +22,7 @@ type metrics struct {
 	counters   []counter
 	events     *prometheus.Desc
 	rejected   *prometheus.Desc
+	joined     *prometheus.Desc
 	verdicts   *prometheus.Desc
 	refused    *prometheus.Desc
 	gauges     []gauge
@@ -59,6 +60,7 @@ func newMetrics(registry prometheus.Registerer, a *App) *metrics {
 			Name: "driftd_config_last_reload_success_timestamp_seconds", Help: "When the configuration was last loaded with success.",
 		}),
 		events:   desc("driftd_ingest_records_total", "Records that were folded, by what became of them.", "result"),
+		joined:   desc("driftd_labels_joined_total", "Labels by what became of them where they are joined to predictions.", "result"),
 		rejected: desc("driftd_ingest_rejected_total", "Records that were dead-lettered, by reason.", "reason"),
 		verdicts: desc("driftd_detector_results_total", "Results by verdict.", "verdict"),
 		refused:  desc("driftd_store_refused_total", "Lines or documents that the store refused for good, by reason.", "reason"),
@@ -112,6 +114,18 @@ func newMetrics(registry prometheus.Registerer, a *App) *metrics {
 			{
 				desc("driftd_ingest_sourced_back_total", "Times the sequence of a sourced stream went back to other messages, which were counted."),
 				func(_ *App, s *snap) float64 { return float64(s.Stats.SourcedBack) },
+			},
+			{
+				desc("driftd_labels_evicted_total", "Predictions that labels.max_pending let go before their horizon."),
+				func(_ *App, s *snap) float64 { return float64(s.Stats.LabelsEvicted) },
+			},
+			{
+				desc("driftd_labels_lost_total", "Records that waited for their labels and could not be read again from the stream."),
+				func(_ *App, s *snap) float64 { return float64(s.Stats.LabelsLost) },
+			},
+			{
+				desc("driftd_quality_results_total", "Documents about the quality of a window that were emitted."),
+				func(_ *App, s *snap) float64 { return float64(s.Stats.QualityResults) },
 			},
 			{
 				desc("driftd_store_documents_total", "Documents that were written to the store."),
@@ -222,6 +236,7 @@ func (m *metrics) reloaded(err error) {
 func (m *metrics) Describe(ch chan<- *prometheus.Desc) {
 	ch <- m.events
 	ch <- m.rejected
+	ch <- m.joined
 	ch <- m.verdicts
 	ch <- m.refused
 	for _, c := range m.counters {
@@ -248,6 +263,14 @@ func (m *metrics) Collect(ch chan<- prometheus.Metric) {
 		n    uint64
 	}{{"event", s.Events}, {"label", s.Labels}, {"duplicate", s.Duplicates}, {"late", s.Late}} {
 		count(m.events, float64(r.n), r.name)
+	}
+	for _, r := range []struct {
+		name string
+		n    uint64
+	}{
+		{"matched", s.LabelsMatched}, {"corrected", s.LabelsCorrected}, {"repeated", s.LabelsRepeated}, {"unmatched", s.LabelsUnmatched}, {"late", s.LabelsLate},
+	} {
+		count(m.joined, float64(r.n), r.name)
 	}
 	for _, r := range event.RejectReasons() {
 		count(m.rejected, float64(s.Rejected[r]), r.String())

@@ -13,6 +13,7 @@ import (
 	"github.com/driftd/driftd/fold"
 	"github.com/driftd/driftd/journal"
 	"github.com/driftd/driftd/lease"
+	"github.com/driftd/driftd/pending"
 	"github.com/driftd/driftd/pipeline"
 	"github.com/driftd/driftd/reference"
 	"github.com/driftd/driftd/result"
@@ -80,12 +81,25 @@ func (a *App) openPartitions(ctx context.Context) error {
 			Interval:    c.Commit.Interval.Std(),
 			Budget:      fold.Budget{Messages: c.Commit.MaxMessages, Bytes: int(c.Commit.MaxBytes)},
 			IdleTimeout: c.Limits.IdleTimeout.Std(), HaltOnLoss: c.NATS.Input.OnLoss == "halt",
-			Witness: a.witness, Logger: a.log, Observe: p.observe,
+			Witness: a.witness, OpenPending: a.openPending, Logger: a.log, Observe: p.observe,
 		})
 		p.forwarder = journal.NewForwarder(a.js, i, journal.ForwarderOptions{Logger: a.log})
 		a.partitions = append(a.partitions, p)
 	}
 	return nil
+}
+
+// openPending opens the cache of what waits for its labels.
+func (a *App) openPending(partition int) (pipeline.Pending, []byte, func() error, error) {
+	s, err := pending.Open(pending.Dir(a.config.DataDir, partition), pending.Options{Logger: a.log, FS: nil, Free: 0})
+	if err != nil {
+		return nil, nil, nil, err
+	}
+	tag, err := s.Tag()
+	if err != nil {
+		return nil, nil, nil, errors.Join(err, s.Close())
+	}
+	return s, tag, s.Close, nil
 }
 
 // setCounting gives every partition its part of a configuration.

@@ -140,6 +140,8 @@ func (w *selfwatch) look(now time.Time) conditions {
 		c.add(w.grew(part+" lost", s.Stats.Lost), selfalert.MessagesLost, part, "%d since the start", s.Stats.Lost)
 		c.add(w.grew(part+" sourced", s.Stats.SourcedBack), selfalert.SourcedBack, part, "%d times since the start", s.Stats.SourcedBack)
 		c.add(w.grew(part+" quarantined", uint64(s.Quarantine)), selfalert.Quarantined, part, "%d since the start", s.Quarantine)
+		c.add(s.PendingTrouble != "", selfalert.LabelCacheDown, part, "%s", s.PendingTrouble)
+		c.add(w.grew(part+" labels", s.Stats.LabelsLost), selfalert.LabelsLost, part, "%d records since the start", s.Stats.LabelsLost)
 		stats := a.forwarderStats(s.Partition)
 		backlog, forwarded := stats.Backlog.Load(), stats.Forwarded.Load()
 		c.add(w.stuck(s.Partition, backlog, forwarded, now), selfalert.ForwardingStopped, part, "%d documents wait", backlog)

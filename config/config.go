@@ -433,6 +433,9 @@ type Model struct {
 	// Changes the rules of `defaults.rules`, key by key, and adds others.
 	Rules map[string]Rule `yaml:"rules" key:"rule"`
 
+	// How labels meet predictions, and what they say of the model's quality. Without a `mode`, labels are only counted.
+	Labels Labels `yaml:"labels"`
+
 	// Settings by the name of a feature or of a part of the prediction.
 	Features map[string]Feature `yaml:"features" key:"feature"`
 

@@ -53,7 +53,7 @@ func modelCounting(m Model, resolution int) fold.ModelConfig {
 		},
 		Detectors: m.Detectors,
 		Rules:     alerts(m.Rules, m.Windows),
-		Features:  nil, Predictions: nil, Segments: nil,
+		Features:  nil, Predictions: nil, Segments: nil, Labels: m.Labels.counting(),
 	}
 	if strings.HasPrefix(m.Reference.Name, fingerprintPrefix) {
 		out.Reference = m.Reference.Name

@@ -66,7 +66,7 @@ func (c *Config) newModel() Model {
 	d := &c.Defaults
 	return Model{
 		Windows: slices.Clone(d.Windows), Pane: d.Pane, Lateness: d.Lateness, WatermarkDelay: d.WatermarkDelay,
-		Detectors: d.Detectors, Rules: cloneRules(d.Rules), Features: map[string]Feature{}, Segments: map[string]Segment{}, Annotations: []Annotation{},
+		Detectors: d.Detectors, Rules: cloneRules(d.Rules), Labels: newLabels(), Features: map[string]Feature{}, Segments: map[string]Segment{}, Annotations: []Annotation{},
 	}
 }
 

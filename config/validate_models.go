@@ -71,6 +71,7 @@ func (k *checker) checkModel(name string, m Model, inherited []finding) {
 		k.rules(path+".rules", m.Rules, m.Windows))
 	k.reportOwn("defaults", inherited, path, own)
 	k.checkSegments(path, m)
+	k.checkModelLabels(path+".labels", &m)
 	k.checkAnnotations(path+".annotations", m.Annotations)
 	for _, feature := range slices.Sorted(maps.Keys(m.Features)) {
 		f := m.Features[feature]

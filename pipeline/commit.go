@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/driftd/driftd/fold"
+	"github.com/driftd/driftd/labels"
 )
 
 // A commit is taken in one moment and stored in its own time: counting goes on meanwhile, and pauses only while what changed is encoded.
@@ -23,6 +24,12 @@ type flight struct {
 	begin    time.Time
 	pause    time.Duration
 	done     chan error // 1: the answer waits for whoever looks
+
+	pending Pending // what changed of pending labels goes there when the commit is stored; nil: there are none
+	changed []labels.Change
+	dropped []uint64
+	tag     []byte
+	cache   error // why it did not
 }
 
 // commit begins to store everything since the last commit, as soon as that one is stored.
@@ -44,6 +51,11 @@ func (s *session) commit(ctx context.Context) error {
 	f := &flight{
 		batch:    Batch{Mark: s.mark, Header: s.part.Header(), Shards: s.part.Changes(), Docs: s.out.Docs, DeadLetters: s.out.DeadLetters},
 		position: s.part.Position(), sources: s.part.Sources(), stats: s.part.Stats(), begin: begin, pause: 0, done: make(chan error, 1),
+		pending: nil, changed: nil, dropped: nil, tag: nil, cache: nil,
+	}
+	if s.keepPending(ctx); s.pending != nil {
+		f.pending, f.tag = s.pending, s.part.PendingTag()
+		f.changed, f.dropped = s.part.TakePending()
 	}
 	s.part.Committed()
 	s.out = fold.Output{Docs: nil, DeadLetters: nil, Bytes: 0, Results: 0}
@@ -52,7 +64,11 @@ func (s *session) commit(ctx context.Context) error {
 	go func() {
 		late, cancel := outlive(ctx, lastCommit)
 		defer cancel()
-		f.done <- s.o.Journal.Commit(late, f.batch)
+		err := s.o.Journal.Commit(late, f.batch)
+		if err == nil {
+			f.remember()
+		}
+		f.done <- err
 	}()
 	f.pause = time.Since(begin)
 	return nil
@@ -75,7 +91,8 @@ func (s *session) settle(ctx context.Context) error {
 		late, cancel := outlive(ctx, lastCommit)
 		defer cancel()
 		if err = s.awaitRoom(late, f.batch, err); err == nil {
-			s.stored(f)
+			f.remember()
+			err = s.stored(f)
 		}
 	}
 	if err != nil {
@@ -93,13 +110,21 @@ func (s *session) land() error {
 	err := <-f.done
 	s.flight = nil
 	if err == nil {
-		s.stored(f)
+		err = s.stored(f)
 	}
 	return err
 }
 
-// stored notes that a commit is stored.
-func (s *session) stored(f *flight) {
+// remember puts what changed of pending labels into their cache.
+func (f *flight) remember() {
+	if f.pending != nil {
+		f.cache = f.pending.Put(f.changed, f.dropped, f.tag)
+	}
+}
+
+// stored notes that a commit is stored. It returns an error where the cache of pending labels is not: then the next session does without
+// what that holds.
+func (s *session) stored(f *flight) error {
 	s.backoff.reset() // not before: of two owners that undo each other's work, one must wait for long enough
 	s.snap.Commits++
 	s.snap.Fruitless = 0
@@ -107,6 +132,12 @@ func (s *session) stored(f *flight) {
 	s.snap.Position, s.snap.Sources = f.position, f.sources
 	s.snap.Stats, s.snap.Quarantine = AddStats(s.base, f.stats), len(s.quarantine)
 	s.observe()
+	if f.cache != nil {
+		s.distrust = true
+		return fmt.Errorf("%w: %w", labels.ErrStore, f.cache)
+	}
+	s.part.PendingStored()
+	return nil
 }
 
 // mostFullWait bounds the wait between two attempts to commit into a full state stream.

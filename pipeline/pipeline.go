@@ -15,6 +15,7 @@ import (
 
 	"github.com/driftd/driftd/event"
 	"github.com/driftd/driftd/fold"
+	"github.com/driftd/driftd/labels"
 	"github.com/driftd/driftd/result"
 	"github.com/driftd/driftd/window"
 )
@@ -104,7 +105,7 @@ type Stream interface {
 // ErrReadOnly says that driftd may not write to the input stream.
 var ErrReadOnly = errors.New("driftd may not write to the input stream")
 
-// Options of a Worker. All fields but Witness and Observe are needed.
+// Options of a Worker. All fields but Witness, OpenPending and Observe are needed.
 type Options struct {
 	Partition   int
 	Stream      string
@@ -118,6 +119,7 @@ type Options struct {
 	IdleTimeout time.Duration // silence of a source after which its windows are closed; 0: never
 	HaltOnLoss  bool          // proven loss halts the partition; else it is counted into the results and the fold goes on
 	Witness     Witness       // nil: a message that kills the process is not found
+	OpenPending OpenPending   // nil: what waits for its label is kept in memory, and read again at every start
 	Logger      *slog.Logger
 	Observe     func(Snapshot) // called after every commit, and when the worker's state changes
 }
@@ -138,6 +140,8 @@ type Snapshot struct {
 	Quarantine int
 	Fruitless  int    // ownerships in a row that committed nothing, this one not counted
 	AloneTo    uint64 // messages up to this one are folded alone; 0: none
+
+	PendingTrouble string // why labels that wait for their predictions, and predictions, are kept in memory only; empty: they are not
 }
 
 // Worker folds one partition.
@@ -147,6 +151,7 @@ type Worker struct {
 	changed    chan struct{} // 1: a new configuration is to be published; one is enough, the newest wins
 	quarantine map[[2]uint64]*fold.PanicError
 	culprit    uint64 // the message that killed the process before, until that is stored; 0: none
+	distrust   bool   // the cache of pending labels failed: what it holds is not used
 	snap       Snapshot
 	base       fold.Stats // of earlier sessions
 }
@@ -155,7 +160,7 @@ type Worker struct {
 func New(o Options) *Worker {
 	w := &Worker{
 		o: o, want: atomic.Pointer[fold.Counting]{}, changed: make(chan struct{}, 1), quarantine: map[[2]uint64]*fold.PanicError{},
-		culprit: 0, snap: Snapshot{Partition: o.Partition}, base: fold.Stats{}, //nolint:exhaustruct // nothing happened yet
+		culprit: 0, distrust: false, snap: Snapshot{Partition: o.Partition}, base: fold.Stats{}, //nolint:exhaustruct // nothing happened yet
 	}
 	if o.Witness != nil {
 		w.culprit = o.Witness.Culprit(o.Partition)
@@ -228,14 +233,24 @@ type session struct {
 	backoff     *backoff
 	flight      *flight   // the commit that is on its way; nil: none
 	now         time.Time // when the last message was read, or waiting for one ended
+
+	pending      Pending // nil: nothing waits for a label
+	closePending func() error
 }
 
-func (w *Worker) session(ctx context.Context, backoff *backoff) error {
+func (w *Worker) session(ctx context.Context, backoff *backoff) (err error) {
 	s, err := w.acquire(ctx)
 	if err != nil {
 		return err
 	}
 	s.backoff = backoff
+	defer func() {
+		s.releasePending(ctx)
+		w.distrust = w.distrust || errors.Is(err, labels.ErrStore)
+	}()
+	if err := s.recall(ctx); err != nil {
+		return err
+	}
 	src, err := w.o.Input.Open(ctx, s.part.Position().Next())
 	if err != nil {
 		return fmt.Errorf("opening the input: %w", err)

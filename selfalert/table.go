@@ -16,6 +16,8 @@ type Name string
 const (
 	BrokerAway        Name = "broker_away"
 	ForwardingStopped Name = "forwarding_stopped"
+	LabelCacheDown    Name = "label_cache_down"
+	LabelsLost        Name = "labels_lost"
 	Lag               Name = "lag"
 	LeaseLost         Name = "lease_lost"
 	MessagesLost      Name = "messages_lost"
@@ -61,6 +63,14 @@ func Rules() []Rule {
 		{
 			ForwardingStopped, Critical, time.Minute, 0, "committed results do not get to the outbox: stores and notifiers see nothing new",
 			"look at the outbox stream (its limits, its leader); nothing is lost until the state stream is full",
+		},
+		{
+			LabelCacheDown, Warning, 0, 0, "predictions that wait for their labels are kept in memory: their cache on disk cannot be used",
+			"make room on the disk of the data directory, then restart driftd; no number is wrong, but memory grows up to labels.max_pending",
+		},
+		{
+			LabelsLost, Warning, 0, time.Hour, "predictions that waited for their labels are lost: their cache was, and the stream does not hold them any more",
+			"the results say which windows may miss labels; let the input stream keep as much as labels.horizon",
 		},
 		{
 			Lag, Warning, 5 * time.Minute, 0, "driftd has been behind by self_alerts.lag_messages (10,000) or more for five minutes: results come late",

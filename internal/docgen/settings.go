@@ -143,10 +143,14 @@ func (r *reader) describe(s *setting, v reflect.Value) error {
 	return nil
 }
 
-// listText writes a list of windows as YAML on one line.
+// listText writes a list as YAML on one line.
 func listText(v reflect.Value) string {
 	parts := make([]string, 0, v.Len())
 	for i := range v.Len() {
+		if v.Type().Elem().Kind() != reflect.Struct {
+			parts = append(parts, fmt.Sprint(v.Index(i).Interface()))
+			continue
+		}
 		fields := reflect.VisibleFields(v.Type().Elem())
 		keys := make([]string, 0, len(fields))
 		for _, f := range fields {
