@@ -58,6 +58,21 @@ type FeatureQuery struct {
 	Role    result.Role
 }
 
+// QualityQuery asks for what was said of the quality of the windows of a series, newest window first. Without a Maturity it asks for the last
+// one of each window that was said; with one, in milliseconds, for that one.
+type QualityQuery struct {
+	Series
+	Range
+	Page
+	Maturity *int64
+}
+
+// Quality is a page of documents about quality as they were committed.
+type Quality struct {
+	Documents []json.RawMessage
+	Next      string
+}
+
 // AlertsQuery asks for the incidents, the one that changed last first: for each its newest transition. Model and State
 // narrow it down. With an Incident it asks for all transitions of that one instead, newest first.
 type AlertsQuery struct {

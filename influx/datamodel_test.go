@@ -62,7 +62,8 @@ func TestDataModelIsWhatIsWritten(t *testing.T) {
 	server := influxtest.Start(t, influxtest.Options{})
 	server.CreateBucket("b", 0)
 	db := open(t, server, "b", influx.Options{})
-	docs := append(results(t, 0, 1), influx.Document(historytest.Change(t, "a", historytest.Hour, result.Firing)))
+	docs := append(results(t, 0, 1), influx.Document(historytest.Change(t, "a", historytest.Hour, result.Firing)),
+		influx.Document(historytest.Hourly(0).Quality(t, historytest.Hour, 50)))
 	mustWrite(t, db, docs)
 	if err := db.WriteLines(t.Context(), influx.Health{}.Line(historytest.Hour)); err != nil {
 		t.Fatal(err)

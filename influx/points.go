@@ -19,8 +19,8 @@ import (
 	"github.com/driftd/driftd/result"
 )
 
-// Document is one committed document: exactly the bytes of a result.Summary, a result.FeatureDoc or a result.Transition. ID
-// is its message id in the outbox: <result_id>, <result_id>.<part>, or the transition's id.
+// Document is one committed document: exactly the bytes of a result.Summary, a result.FeatureDoc, a result.Quality or a
+// result.Transition. ID is its message id in the outbox: <result_id>, <result_id>.<part>, or the transition's id.
 type Document struct {
 	ID   string
 	Data []byte
@@ -74,10 +74,12 @@ func (e *encoder) document(d Document) ([]line, error) {
 		return e.summary(d)
 	case "features":
 		return e.features(d)
+	case "quality":
+		return e.quality(d)
 	case "transition":
 		return e.transition(d)
 	}
-	return nil, fmt.Errorf("type %q is none of summary, features and transition", head.Type)
+	return nil, fmt.Errorf("type %q is none of summary, features, quality and transition", head.Type)
 }
 
 // place is where a result's points lie: its tags and its time.

@@ -10,6 +10,7 @@ const (
 	MeasurementLatency   = "driftd_latency"
 	MeasurementFeature   = "driftd_feature"
 	MeasurementHistogram = "driftd_histogram"
+	MeasurementQuality   = "driftd_quality"
 	MeasurementAlert     = "driftd_alert"
 	MeasurementDocument  = "driftd_document"
 	MeasurementPipeline  = "driftd_pipeline"
@@ -29,6 +30,7 @@ const (
 	TagRule      = "rule"
 	TagState     = "state"
 	TagPartition = "partition"
+	TagMaturity  = "maturity_ms"
 )
 
 // None is the value of a tag that has none.
@@ -112,6 +114,21 @@ const (
 	FieldMSOf    = "_ms" // p50_ms
 	FieldRefOf   = "reference_"
 	FieldRatioOf = "ratio_"
+)
+
+// Fields of MeasurementQuality, beside the metrics: <metric>, <metric>_lower and <metric>_upper, and the same of the reference and of the
+// estimate.
+const (
+	FieldFinal       = "final"
+	FieldPredictions = "predictions"
+	FieldCoverage    = "coverage"
+	FieldDelayP50    = "delay_p50_ms"
+	FieldDelayP95    = "delay_p95_ms"
+	FieldCorrected   = "corrected"
+	FieldUnmatched   = "unmatched"
+	FieldEvicted     = "evicted"
+	BaselineOf       = "baseline_"
+	EstimateOf       = "estimate_"
 )
 
 // Fields of MeasurementAlert.
@@ -267,6 +284,26 @@ func Schema() []Measurement {
 			Field{FieldShareReference, Float, "the same as a share of all bins; not written where they are empty"},
 			Field{FieldShareCurrent, Float, "the same as a share of all bins; not written where they are empty"},
 		), "The bins of the judged table, both sides. `store.influxdb.histograms: false` leaves them out."},
+		{MeasurementQuality, "the window's end", []string{TagMaturity, TagModel, TagReference, TagSegment, TagVersion, TagWindow}, with(append([]Field{
+			{FieldFinal, Boolean, "true: the last maturity"},
+			{FieldPredictions, Integer, "predictions of the window, of the ids that are looked at"},
+			{FieldLabels, Integer, "labels that came for them"},
+			{FieldCoverage, Float, "labels over predictions; not written without predictions"},
+			{FieldDelayP50, Float, "median delay of a label, milliseconds; not written without labels"},
+			{FieldDelayP95, Float, "95 % quantile of the delay"},
+			{FieldCorrected, Integer, "labels that replaced an earlier one"},
+			{FieldUnmatched, Integer, "labels that came in the window, for which no prediction has come"},
+			{FieldEvicted, Integer, "predictions that could not wait for their label"},
+			{"<metric>", Float, "each metric of all classes together, by its name: `accuracy`, `roc_auc`, `mae`, …"},
+			{"<metric>" + SuffixLower, Float, "lower end of its 95 % interval"},
+			{"<metric>" + SuffixUpper, Float, "upper end of its 95 % interval"},
+			{BaselineOf + "<metric>", Float, "the same of the reference, with its interval"},
+			{BaselineOf + "<metric>" + SuffixLower, Float, "lower end"},
+			{BaselineOf + "<metric>" + SuffixUpper, Float, "upper end"},
+			{EstimateOf + "<metric>", Float, "what is estimated without labels, with its band"},
+			{EstimateOf + "<metric>" + SuffixLower, Float, "lower end"},
+			{EstimateOf + "<metric>" + SuffixUpper, Float, "upper end"},
+		}, documentFields()...)...), "How right the predictions of a window were, as far as labels had come `maturity_ms` after its end, and the committed bytes of that document."},
 		{MeasurementAlert, "end of the window that moved the incident", []string{
 			TagFeature, TagModel, TagRole, TagRule, TagSegment, TagState, TagVersion, TagWindow,
 		}, append([]Field{

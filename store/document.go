@@ -12,8 +12,8 @@ import (
 	"github.com/driftd/driftd/result"
 )
 
-// Document is one committed document on its way into the store: exactly the bytes of a result.Summary, a result.FeatureDoc
-// or a result.Transition. ID is its message id in the outbox: <result_id>, <result_id>.<part>, or the transition's id.
+// Document is one committed document on its way into the store: exactly the bytes of a result.Summary, a result.FeatureDoc,
+// a result.Quality or a result.Transition. ID is its message id in the outbox: <result_id>, <result_id>.<part>, or the transition's id.
 type Document struct {
 	ID   string
 	Data []byte
@@ -31,6 +31,7 @@ const (
 	typeSummary    = "summary"
 	typeFeatures   = "features"
 	typeTransition = "transition"
+	typeQuality    = "quality"
 	summaryPart    = -1
 )
 
@@ -50,6 +51,7 @@ type parsed struct {
 	features []parsedFeature
 
 	transition *result.Transition // of a transition
+	quality    *result.Quality    // of a document about quality
 
 	sum      [sha256.Size]byte
 	encoding int
@@ -109,8 +111,11 @@ func (s *Store) parse(d Document) (*parsed, error) {
 	case typeTransition:
 		err = parseTransition(p, d.Data)
 		want = p.head.ResultID
+	case typeQuality:
+		err = s.parseQuality(p, d.Data)
+		want = p.head.ResultID
 	default:
-		err = fmt.Errorf("type %q is none of %q, %q and %q", kind, typeSummary, typeFeatures, typeTransition)
+		err = fmt.Errorf("type %q is none of %q, %q, %q and %q", kind, typeSummary, typeFeatures, typeQuality, typeTransition)
 	}
 	if err != nil {
 		return nil, malformed("%v", err)

@@ -6,7 +6,7 @@ import (
 	"strconv"
 )
 
-// Each calls f for every document that is stored, those of one result in the order of their parts, then every transition: the
+// Each calls f for every document that is stored, those of one result in the order of their parts, then those about quality and every transition: the
 // bytes that were committed. It holds no lock: what is written meanwhile may or may not be seen.
 func (s *Store) Each(ctx context.Context, f func(Document) error) error {
 	after, err := int64(0), error(nil)
@@ -14,6 +14,9 @@ func (s *Store) Each(ctx context.Context, f func(Document) error) error {
 		n, after, err = s.eachResult(ctx, after, f)
 	}
 	if err != nil {
+		return err
+	}
+	if err := s.eachQuality(ctx, f); err != nil {
 		return err
 	}
 	return s.view(ctx, func(r *reader) error {
@@ -57,4 +60,23 @@ func (s *Store) eachResult(ctx context.Context, after int64, f func(Document) er
 		err = f(docs[i])
 	}
 	return len(docs), last, err
+}
+
+// eachQuality calls f for the documents about quality.
+func (s *Store) eachQuality(ctx context.Context, f func(Document) error) error {
+	return s.view(ctx, func(r *reader) error {
+		return r.each(ctx, `SELECT quality_id, encoding, data, sha256 FROM quality ORDER BY id`, func(row scanner) error {
+			var d Document
+			var encoding int
+			var data, sum []byte
+			if err := row.Scan(&d.ID, &encoding, &data, &sum); err != nil {
+				return err
+			}
+			var err error
+			if d.Data, err = s.decode(encoding, data, sum); err != nil {
+				return fmt.Errorf("reading result %s: %w", d.ID, err)
+			}
+			return f(d)
+		})
+	})
 }

@@ -118,8 +118,12 @@ func (w *writer) prune(ctx context.Context, model, horizon int64) (int, error) {
 		if err := w.pruneTransitions(ctx, model, horizon); err != nil {
 			return 0, err
 		}
+		if err := w.pruneQuality(ctx, model, horizon); err != nil {
+			return 0, err
+		}
 		for _, q := range []string{
-			`DELETE FROM series WHERE model_id = ? AND NOT EXISTS (SELECT 1 FROM result WHERE series_id = series.id)`,
+			`DELETE FROM series WHERE model_id = ? AND NOT EXISTS (SELECT 1 FROM result WHERE series_id = series.id)
+				AND NOT EXISTS (SELECT 1 FROM quality WHERE series_id = series.id)`,
 			`DELETE FROM feature WHERE model_id = ? AND NOT EXISTS (SELECT 1 FROM feature_row WHERE feature_id = feature.id)`,
 		} {
 			if err := w.exec(ctx, q, model); err != nil {

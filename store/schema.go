@@ -21,6 +21,7 @@ func migrations() []migration {
 	return []migration{
 		{name: "results and features over windows", statements: firstSchema()},
 		{name: "every statistic over windows", statements: addStatistics()},
+		{name: "the quality of windows", statements: addQuality()},
 	}
 }
 

@@ -114,6 +114,9 @@ func (w *writer) document(ctx context.Context, p *parsed) error {
 	if p.transition != nil {
 		return w.transition(ctx, p)
 	}
+	if p.quality != nil {
+		return w.quality(ctx, p)
+	}
 	var have []byte
 	err := w.row(ctx, `SELECT sha256 FROM document WHERE part = ? AND result = (SELECT id FROM result WHERE result_id = ?)`,
 		p.part, p.head.ResultID).Scan(&have)

@@ -94,6 +94,26 @@ func (s *Server) feature(w http.ResponseWriter, r *http.Request) error {
 	return answer(w, f, f.Next)
 }
 
+func (s *Server) quality(w http.ResponseWriter, r *http.Request) error {
+	p, err := parseParams(r, "maturity", "version", "segment", "size", "from", "to", "limit", "cursor")
+	if err != nil {
+		return err
+	}
+	q, err := p.windows(r)
+	if err != nil {
+		return err
+	}
+	maturity, err := p.maturity()
+	if err != nil {
+		return err
+	}
+	list, err := s.o.Reader.Quality(r.Context(), history.QualityQuery{Series: q.Series, Range: q.Range, Page: q.Page, Maturity: maturity})
+	if err != nil {
+		return err
+	}
+	return answer(w, list.Documents, list.Next)
+}
+
 func (s *Server) heat(w http.ResponseWriter, r *http.Request) error {
 	q, err := windowsQuery(r)
 	if err != nil {

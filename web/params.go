@@ -102,6 +102,22 @@ func (p params) time(name string) (int64, error) {
 	return t.UnixMilli(), nil
 }
 
+// maturity reads a maturity: a duration, or milliseconds; absent is nil.
+func (p params) maturity() (*int64, error) {
+	v, ok := p["maturity"]
+	if !ok {
+		return nil, nil //nolint:nilnil // none is asked for
+	}
+	if v == "0" {
+		return new(int64), nil
+	}
+	ms, err := parseSize(v)
+	if err != nil {
+		return nil, &history.QueryError{Field: "maturity", Detail: fmt.Sprintf("must be a duration (1h, 1d), milliseconds or 0, got %q", v)}
+	}
+	return &ms, nil
+}
+
 // parseSize reads a window size: a duration (15m, 1h, 1d) or milliseconds.
 func parseSize(v string) (int64, error) {
 	bad := &history.QueryError{Field: "size", Detail: fmt.Sprintf("must be a duration (15m, 1h, 1d) or milliseconds, got %q", v)}

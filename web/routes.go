@@ -47,6 +47,7 @@ func routes() []route {
 		{Route{"window", "GET", model + "/windows/{result_id}"}, plain(func(s *Server) handler { return s.window })},
 		{Route{"features", "GET", model + "/features"}, plain(func(s *Server) handler { return s.features })},
 		{Route{"feature", "GET", model + "/features/{feature}"}, plain(func(s *Server) handler { return s.feature })},
+		{Route{"quality", "GET", model + "/quality"}, plain(func(s *Server) handler { return s.quality })},
 		{Route{"heat", "GET", model + "/heat"}, plain(func(s *Server) handler { return s.heat })},
 		{Route{"alerts", "GET", "/api/v1/alerts"}, plain(func(s *Server) handler { return s.alerts })},
 		{Route{"self", "GET", "/api/v1/self"}, plain(func(s *Server) handler { return s.self })},

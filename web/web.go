@@ -49,10 +49,16 @@ type WindowReader interface {
 	Heat(ctx context.Context, q history.WindowsQuery) (*history.Heat, error)
 }
 
+// QualityReader answers what was said of the quality of windows; errors and concurrency as for ModelReader.
+type QualityReader interface {
+	Quality(ctx context.Context, q history.QualityQuery) (*history.Quality, error)
+}
+
 // Reader is what the API and the page read.
 type Reader interface {
 	ModelReader
 	WindowReader
+	QualityReader
 }
 
 // Health is what the process says of itself.

@@ -136,6 +136,26 @@ func Change(tb testing.TB, incident string, end int64, to result.IncidentState) 
 	return Document{t.ID, Marshal(tb, t)}
 }
 
+// Quality makes the document about the quality of the result's window at a maturity, by which so many labels have come.
+func (w Result) Quality(tb testing.TB, maturity int64, labels uint64) Document {
+	tb.Helper()
+	accuracy, lower, upper := 0.75, 0.7, 0.8
+	coverage, p50, p95 := float64(labels)/float64(w.Events), 1000.0, 5000.0
+	metrics := []result.Metric{
+		{Name: "accuracy", N: labels, Value: &accuracy, Lower: &lower, Upper: &upper},
+		{Name: "roc_auc", N: labels, Reason: "one class only"},
+		{Name: "recall", Class: "a", N: labels, Value: &accuracy, Lower: &lower, Upper: &upper},
+	}
+	q := result.Quality{ //nolint:exhaustruct // what no store looks at
+		Schema: result.SchemaVersion, Type: "quality", ResultID: result.QualityID(w.Key(), w.Window(), w.Size, w.Fingerprint, maturity),
+		Key: w.Key(), Window: w.Window(), Maturity: maturity, Final: maturity > 24*Hour, Ref: w.ref(), Task: "binary", Mode: "full", Rate: 1,
+		Predictions: w.Events, Labels: labels, Coverage: &coverage, DelayP50: &p50, DelayP95: &p95, Corrected: 1, Duplicate: 2, Unmatched: 3, Evicted: 4,
+		Metrics: metrics, Reference: metrics[:1], Change: nil, Confusion: &result.Confusion{Classes: []string{"0", "1"}, Matrix: [][]uint64{{1, 2}, {3, 4}}},
+		Estimate: &result.Estimate{Predictions: w.Events, Left: 0, Calibration: "none", Assumptions: []string{}, Metrics: metrics[:1]}, Reasons: []string{},
+	}
+	return Document{ID: q.ResultID, Data: Marshal(tb, q)}
+}
+
 // Marshal writes v as the fold does.
 func Marshal(tb testing.TB, v any) []byte {
 	tb.Helper()

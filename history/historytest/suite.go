@@ -16,7 +16,7 @@ import (
 	"github.com/driftd/driftd/result"
 )
 
-// ModelReader and WindowReader are the questions; they are those of package web, which this package may not import.
+// ModelReader, WindowReader and QualityReader are the questions; they are those of package web, which this package may not import.
 type (
 	// ModelReader answers what models and incidents there are.
 	ModelReader interface {
@@ -32,12 +32,17 @@ type (
 		FeatureSeries(ctx context.Context, q history.FeatureQuery) (*history.FeatureSeries, error)
 		Heat(ctx context.Context, q history.WindowsQuery) (*history.Heat, error)
 	}
+	// QualityReader answers what was said of the quality of windows.
+	QualityReader interface {
+		Quality(ctx context.Context, q history.QualityQuery) (*history.Quality, error)
+	}
 )
 
 // Store is what the suite tests: an empty store, and how documents get into it.
 type Store struct {
 	ModelReader
 	WindowReader
+	QualityReader
 	Write func(ctx context.Context, docs []Document) error
 }
 
@@ -58,6 +63,7 @@ func Run(t *testing.T, open func(t *testing.T) Store) {
 		{"models, versions, segments and sizes", models},
 		{"names of every kind", names},
 		{"incidents", alerts},
+		{"the quality of windows", qualities},
 		{"a window without events is not the newest state", withoutEvents},
 		{"questions that cannot be asked", badQuestions},
 	} {
@@ -540,4 +546,51 @@ func badQuestions(t *testing.T, s Store) {
 	if len(empty.Summaries) != 0 {
 		t.Errorf("windows of a size that there is not: %s", empty.Summaries)
 	}
+}
+
+// The quality of a window is told by the last maturity that has come, or by the one that is asked for; it comes in any order and twice, and
+// leaves what the window itself said as it is.
+func qualities(t *testing.T, s Store) {
+	day := 24 * Hour
+	first, second := Hourly(0), Hourly(1)
+	docs := map[string]Document{
+		"0 at once": first.Quality(t, 0, 1), "0 after a day": first.Quality(t, day, 50), "0 after a week": first.Quality(t, 7*day, 90),
+		"1 at once": second.Quality(t, 0, 2), "1 after a day": second.Quality(t, day, 60),
+	}
+	s.put(t, first.Documents(t)...)
+	s.put(t, second.Documents(t)...)
+	before := s.everything(t, "credit")
+	s.put(t, docs["0 after a week"], docs["1 at once"], docs["0 at once"])
+	s.put(t, docs["0 after a day"], docs["1 after a day"], docs["0 at once"], docs["0 at once"])
+	if diff := cmp.Diff(before, s.everything(t, "credit")); diff != "" {
+		t.Errorf("windows (-before +after):\n%s", diff)
+	}
+	ask := func(q history.QualityQuery, want ...string) {
+		t.Helper()
+		q.Series = credit()
+		var expected, got []json.RawMessage
+		for _, name := range want {
+			expected = append(expected, docs[name].Data)
+		}
+		for {
+			page := must(s.Quality(t.Context(), q))(t)
+			got = append(got, page.Documents...)
+			if page.Next == "" {
+				break
+			}
+			q.Cursor = page.Next
+		}
+		if diff := cmp.Diff(expected, got); diff != "" {
+			t.Errorf("%+v (-want +got):\n%s", q, diff)
+		}
+	}
+	none := history.Range{From: 0, To: 0}
+	ask(history.QualityQuery{Range: none}, "1 after a day", "0 after a week")                                                          //nolint:exhaustruct // all of it
+	ask(history.QualityQuery{Page: history.Page{Limit: 1}}, "1 after a day", "0 after a week")                                         //nolint:exhaustruct // page by page
+	ask(history.QualityQuery{Maturity: &day}, "1 after a day", "0 after a day")                                                        //nolint:exhaustruct // a maturity
+	ask(history.QualityQuery{Maturity: new(int64)}, "1 at once", "0 at once")                                                          //nolint:exhaustruct // none
+	ask(history.QualityQuery{Range: history.Range{From: Hour, To: 2 * Hour}}, "1 after a day")                                         //nolint:exhaustruct // a span
+	ask(history.QualityQuery{Range: history.Range{From: 5 * Hour, To: 6 * Hour}})                                                      //nolint:exhaustruct // nothing
+	_, err := s.Quality(t.Context(), history.QualityQuery{Series: history.Series{Model: "nobody", Version: "", Segment: "", Size: 0}}) //nolint:exhaustruct // all of it
+	notFound(t, "model", err)
 }
