@@ -8,7 +8,7 @@ PYTHON   ?= python3
 LINT     := $(GO) tool -modfile=tools/golangci-lint/go.mod golangci-lint
 
 .DEFAULT_GOAL := help
-.PHONY: help build test race test-influx2 lint fmt fuzz simulate bench bench-analyze bench-influx bench-wire verify-conventions bench-quiet bench-sequential soak chaos generate figures screenshots metrics ci docker clean
+.PHONY: help build test race test-influx2 lint fmt fuzz simulate bench bench-analyze bench-influx bench-wire bench-profile verify-conventions bench-quiet bench-sequential soak chaos generate figures screenshots metrics ci docker clean
 
 help: ## list these targets
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z0-9-]+:.*## / {printf "  make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -62,6 +62,11 @@ bench-influx: ## measure points a second from the outbox into InfluxDB, as a rat
 bench-wire: build ## measure driftd against a consumer that throws every message away (QUICK=1: a minute or two, WIREFLAGS); build/bench-wire.json
 	$(GO) build -o bin/nats-server github.com/nats-io/nats-server/v2
 	$(GO) run ./bench/wire $(if $(QUICK),-quick) $(WIREFLAGS)
+
+bench-profile: ## write CPU and heap profiles of decoding and counting to build (read them with go tool pprof)
+	mkdir -p build
+	$(GO) test ./fold -run '^$$' -bench Events -benchtime 3s -cpuprofile build/cpu.pprof -memprofile build/heap.pprof -o build/fold.test
+	$(GO) tool pprof -top -nodecount 25 build/fold.test build/cpu.pprof
 
 bench-quiet: ## how often and how soon driftd and other tools alarm, without drift and with it (QUICK=1: about a minute)
 	$(GO) run ./bench/quiet $(if $(QUICK),-quick) $(QUIETFLAGS)

@@ -25,6 +25,7 @@ const (
 	framingFirst                 // behind the '[' of an array
 	framingMore                  // behind an element of an array
 	framingBehind                // behind the ']' of an array
+	framingRows                  // row index+1 of a columnar message is next
 	framingDone                  // the message is used up
 )
 
@@ -42,6 +43,8 @@ const (
 //     starts. What leaves no doubt about that (a bare NaN, invalid UTF-8, a lone surrogate, a number beyond float64, an
 //     element that is no object) refuses its own element only.
 //   - White space has no records. A message without a single byte is one malformed record.
+//
+// A message may also be columnar, which its first byte says: see Encoding.
 //
 // The work is linear in the message's length: a broken object of several lines may be read again from each of its
 // lines, but no byte more than MaxDepth+1 times.
@@ -67,6 +70,10 @@ type Decoder struct {
 	path    []byte // the flattened name of the open objects, with a '.' behind each
 	marks   []int  // lengths of path at the objects that are open
 	open    []byte // opening brackets of the containers that skip is in
+
+	columns Columns
+	keep    bool   // features stay in the columns
+	raw     []byte // of a row, as JSON
 
 	predictionName, labelName, scoreName, scorePrefix []byte
 }
@@ -97,6 +104,9 @@ func (d *Decoder) Reset(message []byte) {
 	d.begin(0)
 }
 
+// KeepColumns leaves the features of columnar messages where they are, in Event.Columns, for a caller who counts column by column.
+func (d *Decoder) KeepColumns() { d.keep = true }
+
 // Next moves to the next record of the message and reports whether there is one. Whether it is good, Event says.
 func (d *Decoder) Next() bool {
 	for {
@@ -105,6 +115,13 @@ func (d *Decoder) Next() bool {
 		case framingStart:
 			if len(d.msg) == 0 {
 				return d.refuseRest(0, "the message is empty; send one JSON object, an array of objects or NDJSON")
+			}
+			if enc := EncodingOf(d.msg); enc != EncodingJSON {
+				if detail := d.readColumns(enc); detail != "" {
+					return d.refuseRest(0, detail)
+				}
+				d.state = framingRows
+				continue
 			}
 			if bytes.HasPrefix(d.msg, []byte("\xef\xbb\xbf")) {
 				i = 3
@@ -141,6 +158,11 @@ func (d *Decoder) Next() bool {
 				return d.refuseRest(i, "the array is closed, but the message goes on"+found(d.msg, i))
 			}
 			d.state = framingDone
+		case framingRows:
+			if d.index+1 < d.columns.rows {
+				return d.row(d.index + 1)
+			}
+			d.state = framingDone
 		case framingDone:
 			return false
 		}
@@ -163,8 +185,17 @@ func (d *Decoder) Event() (*Event, *RejectError) {
 	return &d.ev, nil
 }
 
-// Raw returns the bytes of the current record, also of a refused one: from its start to where decoding goes on.
-func (d *Decoder) Raw() []byte { return d.msg[d.start:d.end:d.end] }
+// Raw returns the bytes of the current record, also of a refused one: from its start to where decoding goes on. For a row of a columnar
+// message it is the same record as JSON, which is the caller's until the next call of Next.
+func (d *Decoder) Raw() []byte {
+	if d.state == framingRows && d.index >= 0 {
+		if len(d.raw) == 0 {
+			d.raw = d.columns.appendRow(d.raw, d.index)
+		}
+		return d.raw
+	}
+	return d.msg[d.start:d.end:d.end]
+}
 
 // begin clears what the decoder knows of the last record; the next one starts at byte i.
 func (d *Decoder) begin(i int) {

@@ -58,6 +58,9 @@ type Event struct {
 	Features   []Field
 	Segments   []Field
 
+	Columns *Columns // the features, instead of Features, where Decoder.KeepColumns was asked for and the message is columnar
+	Row     int      // of the event in them
+
 	Label          Value // of a label
 	PredictionTime int64 // `prediction_ts` of a self-contained label
 	HasPredTime    bool
@@ -66,7 +69,7 @@ type Event struct {
 	UnknownKeys   int // keys of the record or of its prediction object that the format does not know: ignored, counted
 	WrongType     int // known keys whose value has a type that the format does not allow there: taken as absent, counted
 
-	Raw []byte // the record's own bytes, for the hash of a dead-letter pointer and of a label's content
+	Raw []byte // the record's own bytes, see Decoder.Raw; empty beside Columns
 }
 
 // RejectReason says why a record cannot be counted. It is a closed set: also the metric label and the dead-letter reason.

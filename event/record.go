@@ -63,13 +63,7 @@ func (d *Decoder) member(name []byte, i int) int {
 	case "model":
 		d.again(keyModel)
 		next := d.value(i, &v, 1)
-		ev.Model, d.modelBad = v.Str, -1
-		if v.Kind != ValueString {
-			ev.Model = nil
-			if v.Kind != ValueNull {
-				d.modelBad = i
-			}
-		}
+		d.setModel(&v, i)
 		return next
 	case "version":
 		d.again(keyVersion)
@@ -96,13 +90,7 @@ func (d *Decoder) member(name []byte, i int) int {
 	case "latency_ms":
 		d.again(keyLatency)
 		i = d.value(i, &v, 1)
-		ev.Latency, ev.HasLatency, ev.LatencyInvalid = 0, false, false
-		switch {
-		case v.Kind == ValueNumber && v.Num >= 0:
-			ev.Latency, ev.HasLatency = v.Num+0, true // -0 + 0 is 0
-		case v.Kind != ValueNull:
-			ev.LatencyInvalid = true
-		}
+		d.setLatency(&v)
 	case "prediction":
 		d.again(keyPrediction)
 		ev.Prediction = ev.Prediction[:0]
@@ -128,6 +116,27 @@ func (d *Decoder) member(name []byte, i int) int {
 	return i
 }
 
+func (d *Decoder) setModel(v *Value, i int) {
+	d.ev.Model, d.modelBad = v.Str, -1
+	if v.Kind != ValueString {
+		d.ev.Model = nil
+		if v.Kind != ValueNull {
+			d.modelBad = i
+		}
+	}
+}
+
+func (d *Decoder) setLatency(v *Value) {
+	ev := &d.ev
+	ev.Latency, ev.HasLatency, ev.LatencyInvalid = 0, false, false
+	switch {
+	case v.Kind == ValueNumber && v.Num >= 0:
+		ev.Latency, ev.HasLatency = v.Num+0, true // -0 + 0 is 0
+	case v.Kind != ValueNull:
+		ev.LatencyInvalid = true
+	}
+}
+
 // again counts a known key that the record has had.
 func (d *Decoder) again(k keySet) {
 	if d.seen&k != 0 {
@@ -149,10 +158,16 @@ func (d *Decoder) text(v *Value) []byte {
 func (d *Decoder) instant(i int) (ms int64, ok bool, flaw timeFlaw, next int) {
 	var v Value
 	next = d.value(i, &v, 1)
+	ms, ok, flaw = instantOf(&v, i)
+	return ms, ok, flaw, next
+}
+
+// instantOf reads the time v, which stands at byte i.
+func instantOf(v *Value, i int) (ms int64, ok bool, flaw timeFlaw) {
 	var detail string
 	switch v.Kind {
 	case ValueNull:
-		return 0, false, timeFlaw{}, next
+		return 0, false, timeFlaw{}
 	case ValueString:
 		ms, detail = parseRFC3339(v.Str)
 	case ValueNumber:
@@ -161,9 +176,9 @@ func (d *Decoder) instant(i int) (ms int64, ok bool, flaw timeFlaw, next int) {
 		detail = "a time is a string (RFC 3339 with a zone) or a number (epoch milliseconds)"
 	}
 	if detail != "" {
-		return 0, false, timeFlaw{offset: i, detail: detail}, next
+		return 0, false, timeFlaw{offset: i, detail: detail}
 	}
-	return ms, true, timeFlaw{}, next
+	return ms, true, timeFlaw{}
 }
 
 // prediction decodes the prediction at i into its parts.
@@ -304,7 +319,7 @@ func (d *Decoder) judge() {
 	ev := &d.ev
 	if d.seen&keyLabel != 0 {
 		// A wide log may carry an empty label column beside its predictions: those have no label yet, they are none.
-		ev.IsLabel = ev.Label.Kind != ValueNull || len(ev.Prediction) == 0 && len(ev.Features) == 0
+		ev.IsLabel = ev.Label.Kind != ValueNull || len(ev.Prediction) == 0 && len(ev.Features) == 0 && ev.Columns == nil
 	}
 	if d.modelBad >= 0 {
 		d.soft(d.modelBad, RejectNoModel, "model is not a string")

@@ -140,7 +140,7 @@ func (p *Partition) applyConfig(raw json.RawMessage) error {
 	}
 	p.counting, p.configHash, p.configStored = next, next.Hash(), false
 	p.ids.resize(next.DedupIDs)
-	p.decoder = event.NewDecoder(next.Limits)
+	p.decoder = newDecoder(next.Limits)
 	for _, name := range slices.Sorted(maps.Keys(p.sources)) {
 		if now := p.effective(name); !reflect.DeepEqual(now, before[name]) {
 			if err := p.configure(p.sources[name], now); err != nil {

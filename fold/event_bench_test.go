@@ -127,13 +127,17 @@ func (s *wireStream) renew(data []byte, seq uint64) {
 }
 
 func (s *wireStream) partition() *fold.Partition {
-	model := fold.ModelConfig{ //nolint:exhaustruct // no rules
+	c := s.counting(fold.ModelConfig{ //nolint:exhaustruct // no rules
 		Reference: s.ref.Fingerprint(), Timing: timing(60, window.Spec{Size: 60 * minute, Every: 60 * minute}), Detectors: detectors.Default(), //nolint:exhaustruct // not extended
-	}
-	c := fold.Counting{ //nolint:exhaustruct // no horizon
+	})
+	return fold.New("IN", c, [2]uint64{1, 2}, s.refs, fold.Budget{Messages: 1 << 30, Bytes: 1 << 40})
+}
+
+func (s *wireStream) counting(model fold.ModelConfig) fold.Counting {
+	return fold.Counting{ //nolint:exhaustruct // no horizon
 		Defaults: model, UnknownModels: fold.UnknownAuto, MaxModels: 10, MaxVersions: 20, FutureTolerance: 300_000, DedupIDs: 1_000_000,
 		Limits: event.DefaultLimits(), MaxMessage: 8 << 20,
 	}
-	return fold.New("IN", c, [2]uint64{1, 2}, func(string) (*reference.Reference, error) { return s.ref, nil },
-		fold.Budget{Messages: 1 << 30, Bytes: 1 << 40})
 }
+
+func (s *wireStream) refs(string) (*reference.Reference, error) { return s.ref, nil }

@@ -155,7 +155,8 @@ type Partition struct {
 	scratch      []byte             // of an event's segment
 	labelled     map[string]*source // whose labels may have changed since the last commit
 	pending      *labels.Pending
-	segments     uint64    // number of the segment of pending records that was begun last
+	segments     uint64 // number of the segment of pending records that was begun last
+	runs         run
 	moved        []*source // sources whose watermark or windows may have changed since the last drain, by name
 	stats        Stats
 }
@@ -165,9 +166,10 @@ type Partition struct {
 func New(stream string, counting Counting, key [2]uint64, refs References, budget Budget) *Partition {
 	return &Partition{
 		stream: stream, refs: refs, budget: budget, counting: counting, configHash: "", configStored: false, configParts: 0, bindings: map[string]Binding{},
-		sources: map[string]*source{}, ids: newIDSet(counting.DedupIDs, key), origins: map[string]origin{}, decoder: event.NewDecoder(counting.Limits),
+		sources: map[string]*source{}, ids: newIDSet(counting.DedupIDs, key), origins: map[string]origin{}, decoder: newDecoder(counting.Limits),
 		quarantine: map[record]bool{}, position: Position{Seq: 0, Index: 0, Emitted: 0, Refused: 0, Done: true}, store: newShards(), scratch: nil, moved: nil,
 		frames: map[string]*storedFrame{}, rolled: newRollShards(), labelled: map[string]*source{}, pending: labels.NewPending(labels.NewMemory()), segments: 0,
+		runs:  run{binder: nil, pane: nil, columns: nil, rows: nil, counts: nil, bound: nil},
 		stats: Stats{Rejected: map[event.RejectReason]uint64{}, Verdicts: map[result.Verdict]uint64{}}, //nolint:exhaustruct // zero counters
 	}
 }
@@ -304,6 +306,8 @@ func (p *Partition) skip(m Message, model string, out *Output) bool {
 
 // applyRecords folds the records of a message from where it stands.
 func (p *Partition) applyRecords(m Message, model string, index *int, out *Output) (bool, error) {
+	p.runs.rows = p.runs.rows[:0] // of a message that panicked, or none
+	defer p.runs.flush(p)
 	p.decoder.Reset(m.Data)
 	for p.decoder.Next() {
 		i := p.decoder.Index()
@@ -385,6 +389,9 @@ func (p *Partition) fits(out *Output, docs []result.Doc) bool {
 // when a commit is full.
 func (p *Partition) drain(out *Output) bool {
 	for _, s := range p.moved {
+		if s.Ready() {
+			p.runs.flush(p) // panes are read, joined or let go
+		}
 		if !p.flush(s, out) {
 			return false
 		}

@@ -28,6 +28,8 @@ type binder struct {
 	bounds     []int
 	features   names
 	prediction names
+	own        []int         // features of the reference that are no predictions
+	predicted  []int         // those that are
 	values     []event.Value // of the current event, by feature
 	seen       []uint32      // the event that last set a value
 	event      uint32
@@ -74,8 +76,10 @@ func newBinder(ref *reference.Reference) *binder {
 	for i := range ref.Features {
 		if ref.Features[i].Role == result.RolePrediction {
 			b.prediction.index[ref.Features[i].Name] = i
+			b.predicted = append(b.predicted, i)
 		} else {
 			b.features.index[ref.Features[i].Name] = i
+			b.own = append(b.own, i)
 		}
 	}
 	b.values, b.seen = make([]event.Value, len(ref.Features)), make([]uint32, len(ref.Features))
@@ -107,7 +111,7 @@ func (b *binder) bind(ns *names, fields []event.Field) (unknown, repeated uint64
 }
 
 // count adds the event's values to counts over the binder's reference, and says how many names were unknown or came
-// twice, and how many values were of a wrong type.
+// twice, and how many values were of a wrong type. Features that the event left in columns are not among them: see run.
 func (b *binder) count(ev *event.Event, features []*cells.Counts) (unknown, repeated, invalid uint64) {
 	if b.ref == nil {
 		return 0, 0, 0
@@ -116,19 +120,28 @@ func (b *binder) count(ev *event.Event, features []*cells.Counts) (unknown, repe
 		clear(b.seen)
 		b.event = 1
 	}
-	u1, r1 := b.bind(&b.features, ev.Features)
-	u2, r2 := b.bind(&b.prediction, ev.Prediction)
-	return u1 + u2, r1 + r2, b.add(features)
+	unknown, repeated = b.bind(&b.prediction, ev.Prediction)
+	if ev.Columns != nil {
+		return unknown, repeated, b.addSome(b.predicted, features)
+	}
+	u, r := b.bind(&b.features, ev.Features)
+	return unknown + u, repeated + r, b.add(features)
 }
 
 // add adds the values that are bound now to counts, and says how many were of a wrong type.
 func (b *binder) add(features []*cells.Counts) (invalid uint64) {
-	for i, c := range features {
+	if features == nil {
+		return 0
+	}
+	return b.addSome(b.own, features) + b.addSome(b.predicted, features)
+}
+
+// addSome is add for some of the reference's features.
+func (b *binder) addSome(which []int, features []*cells.Counts) (invalid uint64) {
+	for _, i := range which {
 		if b.seen[i] != b.event {
-			c.AddMissing()
-			continue
-		}
-		if b.countValue(c, &b.values[i]) == event.ClassInvalid {
+			features[i].AddMissing()
+		} else if b.countValue(features[i], &b.values[i]) == event.ClassInvalid {
 			invalid++
 		}
 	}
@@ -162,7 +175,7 @@ func (b *binder) countValue(c *cells.Counts, v *event.Value) (class event.Class)
 func (p *Partition) record(m Message, index int, subject string, ev *event.Event, out *Output) error {
 	model, rejected := event.ResolveModel(subject, ev)
 	if rejected != nil {
-		p.reject(m, index, subject, ev.Raw, rejected, out)
+		p.reject(m, index, subject, p.decoder.Raw(), rejected, out)
 		return nil
 	}
 	s, rejected, err := p.source(model)
@@ -170,7 +183,7 @@ func (p *Partition) record(m Message, index int, subject string, ev *event.Event
 		return err
 	}
 	if rejected != nil {
-		p.reject(m, index, string(model), ev.Raw, rejected, out)
+		p.reject(m, index, string(model), p.decoder.Raw(), rejected, out)
 		return nil
 	}
 	var about pending
@@ -178,6 +191,9 @@ func (p *Partition) record(m Message, index int, subject string, ev *event.Event
 		if about, err = p.pendingOf(s, ev); err != nil {
 			return err
 		}
+	}
+	if s.rolling != nil {
+		p.decoder.Fields() // it samples and counts events one by one
 	}
 	p.touch(s, m.Time)
 	p.stats.UnknownFeatures += uint64(ev.UnknownKeys)
@@ -292,7 +308,14 @@ func (p *Partition) event(s *source, place window.Placement, ev *event.Event, fu
 			s.last = slot{} // the next one may have a place of its own, and must have it after a restart, too
 		}
 	}
-	unknown, repeated, invalid := s.binders[place.Epoch.Fingerprint].count(ev, pane.Features)
+	b := s.binders[place.Epoch.Fingerprint]
+	if ev.Columns != nil && len(s.dimensions(place.Epoch)) > 0 {
+		p.decoder.Fields() // it is counted in several panes
+	}
+	if ev.Columns != nil && b.ref != nil {
+		p.runs.add(p, b, pane, ev)
+	}
+	unknown, repeated, invalid := b.count(ev, pane.Features)
 	c := eventCounts{
 		withoutID: one(len(ev.ID) == 0), future: one(future), revises: one(place.Revises), unknown: unknown,
 		repeated: repeated + uint64(ev.DuplicateKeys), badLatency: one(!ev.HasLatency && ev.LatencyInvalid),

@@ -163,3 +163,8 @@ func (s *Source) over(e *Epoch, end int64) bool {
 func (s *Source) forgetSeries() {
 	s.series = slices.DeleteFunc(s.series, func(k *series) bool { return len(k.open) == 0 && s.lasts(k) == Unset })
 }
+
+// Ready reports whether Due, Sweep or Join may have something to return: false is sure.
+func (s *Source) Ready() bool {
+	return s.flush || len(s.leaving)+len(s.joining) > 0 || s.Watermark != Unset && (s.Watermark >= s.nextDue || s.Watermark >= s.nextClose)
+}

@@ -12,7 +12,7 @@ func grow(ctx context.Context, o *options, r *report, out io.Writer) error {
 		for _, features := range []int{1, 10, 100, 1000} {
 			g := *o
 			g.features, g.models = features, models
-			s := *shapes[1]
+			s := *shapes()[1]
 			s.batch = max(1, min(s.batch, 64*baseValues/g.values()))
 			m, err := measureShape(ctx, &g, &s, out)
 			if err != nil {

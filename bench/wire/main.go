@@ -15,6 +15,7 @@ import (
 	"os/signal"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"time"
 )
 
@@ -22,13 +23,18 @@ func main() {
 	if beDiscarding() {
 		return
 	}
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	os.Exit(measureAll())
+}
+
+// measureAll returns the exit code.
+func measureAll() int {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	if err := run(ctx, os.Stdout); err != nil {
-		stop()
 		fmt.Fprintln(os.Stderr, "bench/wire:", err)
-		os.Exit(1)
+		return 1
 	}
+	return 0
 }
 
 type options struct {
@@ -72,7 +78,7 @@ func run(ctx context.Context, out io.Writer) (err error) {
 		return err
 	}
 	r.Seconds = time.Since(begun).Seconds()
-	r.print(out, &o)
+	r.print(out)
 	if err := r.write(o.out); err != nil {
 		return err
 	}
@@ -84,7 +90,7 @@ func run(ctx context.Context, out io.Writer) (err error) {
 
 // compare measures every shape against discarding.
 func compare(ctx context.Context, o *options, r *report, out io.Writer) error {
-	for _, s := range shapes {
+	for _, s := range shapes() {
 		if o.only == "" || strings.Contains(","+o.only+",", ","+s.name+",") {
 			m, err := measureShape(ctx, o, s, out)
 			if err != nil {

@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"slices"
+	"strconv"
 	"strings"
 	"text/tabwriter"
 )
@@ -90,7 +91,7 @@ func (r *report) shape(name string) *measured {
 
 // derive computes the figures that are held against what must be.
 func (r *report) derive() {
-	var ready []float64
+	ready := make([]float64, 0, len(r.Shapes)*r.Repeats)
 	for _, m := range r.Shapes {
 		ready = append(ready, of(m.Driftd, func(s sample) float64 { return s.Ready })...)
 	}
@@ -161,7 +162,7 @@ func (r *report) must(out io.Writer) error {
 	return err
 }
 
-func (r *report) print(out io.Writer, o *options) {
+func (r *report) print(out io.Writer) {
 	where := "the broker on core " + brokerCore + ", the client on core " + clientCore
 	if !r.Pinned {
 		where = "not pinned: there is no taskset or only one core"
@@ -198,7 +199,7 @@ func (r *report) write(path string) error {
 
 // versions says what was measured.
 func versions(o *options) map[string]string {
-	out := map[string]string{"go": runtime.Version(), "cores": fmt.Sprint(runtime.NumCPU())}
+	out := map[string]string{"go": runtime.Version(), "cores": strconv.Itoa(runtime.NumCPU())}
 	for name, args := range map[string][]string{"driftd": {o.driftd, "version"}, "nats-server": {o.broker, "-v"}} {
 		data, err := exec.Command(args[0], args[1:]...).Output()
 		if err != nil {

@@ -23,14 +23,20 @@ type shape struct {
 	encode   func(g *generator, n int) []byte
 }
 
-var shapes = []*shape{
-	{name: "single", batch: 1, expected: 260_000, encode: (*generator).ndjson},
-	{name: "ndjson", batch: 64, expected: 520_000, encode: (*generator).ndjson},
+func shapes() []*shape {
+	return []*shape{
+		{name: "single", batch: 1, expected: 260_000, encode: (*generator).ndjson},
+		{name: "ndjson", batch: 64, expected: 520_000, encode: (*generator).ndjson},
+		{name: "columnar", batch: 64, expected: 1_000_000, encode: (*generator).protobuf},
+		{name: "arrow", batch: 64, expected: 700_000, encode: (*generator).arrow},
+		{name: "arrow-1024", batch: 1024, expected: 1_000_000, encode: (*generator).arrow},
+	}
 }
 
 func shapeNames() []string {
-	out := make([]string, len(shapes))
-	for i, s := range shapes {
+	all := shapes()
+	out := make([]string, len(all))
+	for i, s := range all {
 		out[i] = s.name
 	}
 	return out
