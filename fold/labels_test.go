@@ -7,6 +7,7 @@ import (
 	"math"
 	"math/rand/v2"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -276,7 +277,7 @@ func labelStream(rng *rand.Rand, n int) []fold.Message {
 		if rng.IntN(60) == 0 {
 			now += rng.Int64N(90 * minute)
 		}
-		id := fmt.Sprint(rng.IntN(n / 6))
+		id := strconv.Itoa(rng.IntN(n / 6))
 		at := now - rng.Int64N(3*minute)
 		switch rng.IntN(20) {
 		case 0:

@@ -204,11 +204,10 @@ func (r *Relive) record(s *source, segment uint64, was labels.Record, stored int
 			return err // nil: it is let go
 		}
 	}
-	switch {
-	case was.Flags&labels.IsLabel == 0:
+	if was.Flags&labels.IsLabel == 0 {
 		e := l.epochAt(here.time)
 		l.wait(g, e, here, ev.Version, e.spec.Prediction(ev.Prediction))
-	default:
+	} else {
 		if g.Orphan() && len(ev.Prediction) > 0 {
 			own := at{Record: was, time: ownTime(ev, here.time)}
 			e := l.epochAt(own.time)

@@ -1,6 +1,7 @@
 package labels
 
 import (
+	"bytes"
 	"fmt"
 	"math"
 
@@ -53,7 +54,7 @@ func (l *Label) Equal(v event.Value) bool {
 	if v.Kind == event.ValueNumber {
 		return l.Value.Num == v.Num
 	}
-	return string(l.Value.Str) == string(v.Str)
+	return bytes.Equal(l.Value.Str, v.Str)
 }
 
 // Prediction returns the one of a version, or nil.

@@ -71,7 +71,7 @@ func (c *Config) Joins() bool { return c.Mode != ModeSelf }
 // a key of zeros), for a key that a partition drew would let two readings of one stream choose different ids. Whoever may choose
 // ids can choose whether they are looked at; a bound on what is kept holds all the same.
 func (c *Config) Sampled(id []byte) bool {
-	return c.Rate == Million || uint32(siphash.Hash(0, 0, id)%Million) < c.Rate
+	return c.Rate == Million || siphash.Hash(0, 0, id)%Million < uint64(c.Rate)
 }
 
 // Equal reports whether two configurations are the same.

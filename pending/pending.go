@@ -219,7 +219,7 @@ func (s *Store) Put(changed []labels.Change, dropped []uint64, tag []byte) error
 
 func (s *Store) put(changed []labels.Change, dropped []uint64, tag []byte, size int) error {
 	b := s.db.NewBatchWithSize(size + 1024)
-	defer b.Close()
+	defer func() { _ = b.Close() }() // it only gives memory back
 	var key []byte
 	for i := range changed {
 		c := &changed[i]
@@ -369,8 +369,7 @@ func (s *Store) Flush() error {
 // Close writes what is in memory to disk and releases the store.
 func (s *Store) Close() error {
 	if s.Trouble() != nil {
-		_ = s.close() // what is wrong was said, and what it held is not used any more
-		return nil
+		return s.close()
 	}
 	return errors.Join(s.Flush(), s.close())
 }

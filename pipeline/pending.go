@@ -23,7 +23,7 @@ type Pending interface {
 }
 
 // OpenPending opens a partition's cache and returns the tag of the commit that it holds, or nil.
-type OpenPending func(partition int) (p Pending, tag []byte, close func() error, err error)
+type OpenPending func(partition int) (p Pending, tag []byte, release func() error, err error)
 
 // inMemory is a cache of nothing that outlives the session.
 type inMemory struct {
