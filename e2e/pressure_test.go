@@ -67,17 +67,24 @@ func (d *daemon) counted(js jetstream.JetStream) {
 func (d *daemon) fires(name selfalert.Name) bool {
 	d.tb.Helper()
 	var alerts []selfalert.Alert
-	d.get("/api/v1/self", &alerts)
-	i := slices.IndexFunc(alerts, func(a selfalert.Alert) bool { return a.Name == name })
+	find := func() int {
+		d.get("/api/v1/self", &alerts)
+		return slices.IndexFunc(alerts, func(a selfalert.Alert) bool { return a.Name == name })
+	}
+	i := find()
 	if i < 0 {
 		return false
 	}
+	summary := alerts[i].Summary
 	series := fmt.Sprintf(`driftd_alert{alert=%q,severity=%q}`, name, alerts[i].Severity)
 	_, page, err := d.fetch(http.MethodGet, "/", nil)
 	if err != nil {
 		d.tb.Fatal(err)
 	}
-	if !strings.Contains(string(page), alerts[i].Summary) || !strings.Contains(d.log.String(), "alert="+string(name)) &&
+	if find() < 0 {
+		return false // it ended between the two looks
+	}
+	if !strings.Contains(string(page), summary) || !strings.Contains(d.log.String(), "alert="+string(name)) &&
 		!strings.Contains(d.log.String(), `"alert":"`+string(name)+`"`) {
 		d.tb.Errorf("alert %s is not on the page or not in the log", name)
 	}

@@ -59,12 +59,12 @@ func TestTwoOwnersMakeProgress(t *testing.T) {
 			Stream: "IN", Journal: j, Input: m, Live: m, References: nil, Counting: counting(), Interval: interval,
 			Budget: fold.Budget{Messages: 900, Bytes: 1 << 20}, Logger: slog.New(slog.DiscardHandler),
 		})
+		before := shared.acquired.Load()
 		workers.Go(func() {
 			if err := w.Run(ctx); err != nil && !errors.Is(err, context.Canceled) {
 				t.Error(err)
 			}
 		})
-		before := shared.acquired.Load()
 		testenv.Eventually(t, time.Minute, "it has begun", func() bool { return shared.acquired.Load() > before })
 		if id == 0 {
 			half, stop := context.WithTimeout(t.Context(), interval/2)
