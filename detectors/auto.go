@@ -70,7 +70,7 @@ type bound struct {
 // newNatural returns nil and the reason where auto is off.
 func (p *Plan) newNatural(chunks Chunks) (*natural, string) {
 	switch {
-	case p.gate.Name != DefaultGate:
+	case p.gate != DefaultGate:
 		return nil, "auto is off: it needs the gate " + DefaultGate
 	case chunks.Reason != "":
 		return nil, "auto is off: " + chunks.Reason

@@ -102,7 +102,7 @@ type Config struct {
 
 	// Which custom p-values follow: `default` or `scipy`. Or whose default rule is the gate instead of `gate`, `warning`, `drift` and
 	// `threshold`: `evidently` (that for references above 1,000 rows), `azure`, `scouter` (with its bins and smoothing), `nannyml` (whose threshold
-	// comes from ten parts of a reference with times) or `tfdv`; `popmon` is in `driftd analyze` only.
+	// comes from ten parts of a reference with times), `tfdv` or `popmon` (which needs these parts for numbers; its statistic is `popmon`).
 	Convention string `json:"convention" yaml:"convention"`
 
 	// The statistic that verdicts of a feature's distribution are taken by: `psi_debiased`, or one of `psi`, `kl`, `js`, `hellinger`,
@@ -215,11 +215,7 @@ func (c Config) Validate() error {
 	oneOf("bins", c.Bins, BinsAuto, BinsQuantile10Split, BinsQuantile10)
 	oneOf("smoothing", c.Smoothing, SmoothingPseudocount, SmoothingFloor)
 	within("epsilon", c.Epsilon, 0, 0.1, true)
-	if why := elsewhere()[c.Convention]; why != "" {
-		fail("convention", "%s", why)
-	} else {
-		oneOf("convention", c.Convention, Conventions()...)
-	}
+	oneOf("convention", c.Convention, Conventions()...)
 	within("chi2_min_expected", c.ChiSquareMinExpected, 0, math.MaxFloat64, false)
 	oneOf("gate", c.Gate, Gates()...)
 	oneOf("threshold", c.Threshold, ThresholdAuto, ThresholdFixed)

@@ -11,13 +11,15 @@ import (
 
 // Conventions of other tools whose default rule can be taken from counts over cells: as Config.Convention they are the gate of every
 // feature, in the place of gate, warning, drift and threshold. n_min stays, and so do the rules of rates and of the model. Such a gate is taken
-// of every bin, as the tools do, and not of the judged table; categories that the reference does not track are one.
+// of every bin, as the tools do, and not of the judged table; categories that the reference does not track are one. A rule that is taken by no
+// statistic of this package has its own number in result.Feature.Statistics, under the convention's name.
 const (
 	ConventionEvidently = "evidently" // Wasserstein over the standard deviation ≥ 0.1, Jensen-Shannon distance in nats ≥ 0.1
 	ConventionAzure     = "azure"     // the same two, the second in base 2, at 0.5
 	ConventionScouter   = "scouter"   // PSI over the reference's deciles or categories ≥ χ²₀.₉₅(B - 1)/n
 	ConventionNannyML   = "nannyml"   // Jensen-Shannon distance > mean + 3 deviations of ten parts of the reference
 	ConventionTFDV      = "tfdv"      // Jensen-Shannon divergence of ten equal widths of each side > 0.3; for categories L-infinity > 0.3
+	ConventionPopmon    = "popmon"    // the worst of the lights of mean, deviation, χ² and Kolmogorov-Smirnov > 7 standard deviations
 )
 
 // What the rules of these tools are made of.
@@ -32,14 +34,7 @@ const (
 func Conventions() []string {
 	return []string{
 		ConventionDefault, ConventionSciPy, ConventionEvidently, ConventionAzure, ConventionScouter, ConventionNannyML, ConventionTFDV,
-	}
-}
-
-// elsewhere says of the conventions that counts cannot give why that is so, and what to do.
-func elsewhere() map[string]string {
-	const files = "; compare files by `driftd analyze --convention "
-	return map[string]string{
-		"popmon": "popmon is no gate: its rule is the worst of four lights (mean, deviation, χ², Kolmogorov-Smirnov), and a gate is one number" + files + "popmon`",
+		ConventionPopmon,
 	}
 }
 
@@ -67,6 +62,9 @@ func (c Config) borrowed(f *reference.Feature) Config {
 	case ConventionScouter: // the threshold is the window's
 		c.Gate, c.Threshold = "psi", ThresholdFixed
 		c.Bins, c.Smoothing, c.Epsilon = BinsQuantile10, SmoothingFloor, scouterEpsilon
+		return c
+	case ConventionPopmon:
+		c.Gate, c.Threshold = ConventionPopmon, ThresholdFixed
 		return c
 	default:
 		return c

@@ -24,7 +24,7 @@ type Plan struct {
 	f       *reference.Feature
 	asked   Config // as the caller has it
 	cfg     Config // with the gate of another tool, where asked has its convention
-	gate    Spec
+	gate    string // the name of its statistic
 	table   refTable
 	nMin    uint64
 	natural *natural   // nil: thresholds are fixed
@@ -45,7 +45,7 @@ func NewPlan(f *reference.Feature, cfg Config, chunks Chunks, memo *Memo) *Plan 
 		if cfg.Convention == ConventionScouter || cfg.asksRival() { // by its own threshold chance would alarm at every n
 			p.nMin = nMin(f, p.table, DefaultGate, Default(), memo)
 		} else {
-			p.nMin = nMin(f, p.table, p.gate.Name, cfg, memo)
+			p.nMin = nMin(f, p.table, p.gate, cfg, memo)
 		}
 	}
 	if cfg.asksRival() && in.M() > 0 {
@@ -70,8 +70,8 @@ func (p *Plan) Evaluate(cur *cells.Counts) result.Feature {
 		Reference: reference.Describe(in.Ref), Current: reference.Describe(in.Cur),
 		Statistics: map[string]result.Stat{}, Bins: in.Bins, QValue: nil, NMin: p.nMin, Weight: cfg.Weight, Seen: nil,
 		Thresholds: result.Thresholds{
-			Statistic: p.gate.Name, Warning: cfg.Warning, Drift: cfg.Drift, Auto: p.noAuto,
-			Q: cfg.Q, EffectOnly: cfg.borrows() || !gateHasP(p.gate.Name), RateWarning: cfg.RateWarning, RateDrift: cfg.RateDrift,
+			Statistic: p.gate, Warning: cfg.Warning, Drift: cfg.Drift, Auto: p.noAuto,
+			Q: cfg.Q, EffectOnly: cfg.borrows() || !gateHasP(p.gate), RateWarning: cfg.RateWarning, RateDrift: cfg.RateDrift,
 		},
 		Verdict: result.Insufficient, Reasons: []string{},
 	}
@@ -90,7 +90,7 @@ func (p *Plan) Evaluate(cur *cells.Counts) result.Feature {
 	for _, s := range Builtin() {
 		if s.AppliesTo(kind) && cfg.wants(s) {
 			of := in
-			if s.Name == p.gate.Name && binned(s.Name) {
+			if s.Name == p.gate && binned(s.Name) {
 				of = cfg.gateTable(in)
 			}
 			out.Statistics[s.Name] = existing(s.Compute(of))
@@ -110,8 +110,8 @@ func (p *Plan) Evaluate(cur *cells.Counts) result.Feature {
 
 // newRival returns the rule of another tool, or why there is none.
 func (p *Plan) newRival(chunks Chunks) (*rivalGate, string) {
-	if p.cfg.Convention == ConventionNannyML && len(chunks.Counts) == 0 {
-		return nil, "nannyml learns from ten parts of the reference, which are not known: " + chunks.Reason
+	if p.cfg.learns(p.f.Space.Kind()) && len(chunks.Counts) == 0 {
+		return nil, p.cfg.Convention + " learns from ten parts of the reference, which are not known: " + chunks.Reason
 	}
 	g, err := newRivalGate(p.f, p.cfg.Convention, chunks)
 	if err != nil {
@@ -125,10 +125,10 @@ func (p *Plan) byRival(in *Input, out *result.Feature) {
 	switch {
 	case in.Problem != "":
 	case p.rival == nil:
-		out.Statistics[p.gate.Name] = null(p.noRival)
+		out.Statistics[p.gate] = null(p.noRival)
 	default:
 		s, drift := p.rival.judge(in.Cur)
-		out.Statistics[p.gate.Name] = existing(s)
+		out.Statistics[p.gate] = existing(s)
 		out.Thresholds.Warning, out.Thresholds.Drift = drift, drift
 	}
 }

@@ -31,17 +31,12 @@ func binned(name string) bool {
 }
 
 // gateFor is the gate of a feature of this kind.
-func gateFor(kind cells.Kind, cfg Config) Spec {
-	var fallback Spec
-	for _, s := range Builtin() {
-		if s.Name == cfg.Gate && s.AppliesTo(kind) {
-			return s
-		}
-		if s.Name == DefaultGate {
-			fallback = s
-		}
+func gateFor(kind cells.Kind, cfg Config) string {
+	applies := func(s Spec) bool { return s.Name == cfg.Gate && s.AppliesTo(kind) }
+	if cfg.Gate == ConventionPopmon || slices.ContainsFunc(Builtin(), applies) {
+		return cfg.Gate
 	}
-	return fallback
+	return DefaultGate
 }
 
 // nMin is the number of values that a verdict by this gate needs against a reference.

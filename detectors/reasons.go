@@ -31,6 +31,8 @@ func insufficientReason(f *result.Feature) string {
 	switch {
 	case f.Reference.Count == 0:
 		return "the reference has no values"
+	case f.NMin == 0 && gate == ConventionPopmon: // n_min is that of the default gate, of which the threshold says nothing
+		return fmt.Sprintf("the reference has %d values; needs about %d", f.Reference.Count, referenceNeeds(bins, Default().Warning))
 	case f.NMin == 0:
 		return fmt.Sprintf("the reference has %d values; needs about %d for a warning at %s", f.Reference.Count, referenceNeeds(bins, f.Thresholds.Warning),
 			short(f.Thresholds.Warning))

@@ -9,7 +9,7 @@ import (
 	"github.com/driftd/driftd/result"
 )
 
-// The rules of NannyML and TFDV count in bins of equal widths. The rule itself is that of package rivals, which is compared with the
+// The rules of NannyML, TFDV and popmon count in bins of equal widths. The rule itself is that of package rivals, which is compared with the
 // tools; it is given values that the cells stand for. Those at cut points are what they are. Those inside a gap are spread evenly over
 // it, so that a bin whose edge lies inside gets its part of them: its share is off by at most the share of the side's values in that gap.
 // The least and the largest value are in their places where they are known. So the number is the tool's, to the bit, where no edge of a bin
@@ -18,12 +18,17 @@ import (
 // gapPlaces is in how many places the values of one gap are put at most.
 const gapPlaces = 64
 
-// nannyParts is of how many parts of the reference NannyML learns.
-const nannyParts = rivals.Chunks
+// parts is of how many parts of the reference NannyML and popmon learn.
+const parts = rivals.Chunks
 
 // asksRival reports whether the gate is a rule of package rivals.
 func (c Config) asksRival() bool {
-	return c.Convention == ConventionNannyML || c.Convention == ConventionTFDV
+	return c.Convention == ConventionNannyML || c.Convention == ConventionTFDV || c.Convention == ConventionPopmon
+}
+
+// learns reports whether the rule for features of a kind looks at parts of the reference: popmon's at the mean and deviation of each.
+func (c Config) learns(kind cells.Kind) bool {
+	return c.Convention == ConventionNannyML || (c.Convention == ConventionPopmon && kind == cells.Numeric)
 }
 
 // rivalGate is another tool's rule over one reference. It is not safe for concurrent use.
@@ -88,7 +93,11 @@ func (g *rivalGate) judge(cur *cells.Counts) (s result.Stat, drift float64) {
 	if d.Statistic == "js_divergence" { // js is its root
 		v, limit = math.Sqrt(v), math.Sqrt(limit)
 	}
-	return value(v, "has no p-value by the convention of "+g.tool), math.Nextafter(limit, math.Inf(1)) // drift is strictly above
+	why := "has no p-value by the convention of " + g.tool
+	if g.tool == ConventionPopmon {
+		why = d.Statistic + " is the worst of popmon's lights, in standard deviations; it " + why
+	}
+	return value(v, why), math.Nextafter(limit, math.Inf(1)) // drift is strictly above
 }
 
 // sampleOf returns values that counts stand for, in their order.
@@ -134,9 +143,9 @@ func sampleOf(c *cells.Counts) rivals.Sample {
 	return s
 }
 
-// PartsOf cuts a feature of a reference into ten parts of about equally many rows, at the bounds of its panes: what NannyML learns of.
+// PartsOf cuts a feature of a reference into ten parts of about equally many rows, at the bounds of its panes: what NannyML and popmon learn of.
 func PartsOf(ref *reference.Reference, f *reference.Feature) Chunks {
-	if len(ref.Panes) < nannyParts {
+	if len(ref.Panes) < parts {
 		why := "the reference's rows have no times"
 		if len(ref.Panes) > 0 {
 			why = "the reference has fewer panes than ten"
@@ -152,7 +161,7 @@ func PartsOf(ref *reference.Reference, f *reference.Feature) Chunks {
 	for i, p := range ref.Panes {
 		before += p.Rows
 		// A pane belongs to the part in which its middle row is; the last pane ends the last part.
-		part := func(rows uint64) uint64 { return rows * nannyParts / total }
+		part := func(rows uint64) uint64 { return rows * parts / total }
 		if i+1 < len(ref.Panes) && part(before-p.Rows/2) == part(before+ref.Panes[i+1].Rows/2) {
 			continue
 		}
@@ -161,7 +170,7 @@ func PartsOf(ref *reference.Reference, f *reference.Feature) Chunks {
 		}
 		begin = p.Start + ref.Pane
 	}
-	if len(out.Counts) < nannyParts {
+	if len(out.Counts) < parts {
 		return NoChunks("a pane of the reference has so many of its rows that there are no ten parts of about equally many")
 	}
 	return out
@@ -170,7 +179,7 @@ func PartsOf(ref *reference.Reference, f *reference.Feature) Chunks {
 // ChunksFor returns the parts of a reference that the judgement of windows of a length, in milliseconds, learns from.
 func ChunksFor(ref *reference.Reference, f *reference.Feature, size int64, cfg Config) Chunks {
 	switch {
-	case cfg.Convention == ConventionNannyML:
+	case cfg.learns(f.Space.Kind()):
 		return PartsOf(ref, f)
 	case cfg.Threshold == ThresholdAuto:
 		return ChunksOf(ref, f, size)

@@ -81,7 +81,7 @@ func judgedBy(t *testing.T, tool string, ref *reference.Reference, f *reference.
 func (j ruling) check(t *testing.T, what string, off float64) {
 	t.Helper()
 	s := j.Statistics[j.Thresholds.Statistic]
-	if s.Value == nil || math.Abs(*s.Value-j.value) > off || j.Thresholds.Drift != math.Nextafter(j.threshold, 2) {
+	if s.Value == nil || math.Abs(*s.Value-j.value) > off || j.Thresholds.Drift != math.Nextafter(j.threshold, math.Inf(1)) {
 		t.Errorf("%s: %v from %v on, want %v above %v", what, s, j.Thresholds.Drift, j.value, j.threshold)
 	}
 	if (j.Verdict == result.Drift) != j.drift {
@@ -106,10 +106,10 @@ func texts(xs []float64) []string {
 	return out
 }
 
-// Where every value of the window is one of the reference, no gap holds any: the number is that of the rows, to the bit. Both tools decide
+// Where every value of the window is one of the reference, no gap holds any: the number is that of the rows, to the bit. The tools decide
 // both ways here.
 func TestRivalGateIsExactWithoutGaps(t *testing.T) {
-	for _, tool := range []string{detectors.ConventionNannyML, detectors.ConventionTFDV} {
+	for _, tool := range []string{detectors.ConventionNannyML, detectors.ConventionTFDV, detectors.ConventionPopmon} {
 		rng := rand.New(rand.NewPCG(8, 1))
 		ref := make([]float64, 2_000)
 		for i := range ref {
@@ -183,7 +183,7 @@ func TestNannyMLWithItsEdges(t *testing.T) {
 
 // Categories are exact where the reference tracks them; new ones are one.
 func TestRivalGateOfCategories(t *testing.T) {
-	for _, tool := range []string{detectors.ConventionNannyML, detectors.ConventionTFDV} {
+	for _, tool := range []string{detectors.ConventionNannyML, detectors.ConventionTFDV, detectors.ConventionPopmon} {
 		const kinds = 6
 		ref := make([]string, 1_200)
 		for i := range ref {
@@ -210,7 +210,7 @@ func TestRivalGateOfCategories(t *testing.T) {
 	}
 }
 
-// NannyML learns from ten parts of the reference. Where there are none, the reason says why; where panes are many, they are joined to ten that
+// NannyML and popmon learn from ten parts of the reference. Where there are none, the reason says why; where panes are many, they are joined to ten that
 // have all of them.
 func TestNannyMLParts(t *testing.T) {
 	values := make([]float64, 700)
@@ -218,15 +218,17 @@ func TestNannyMLParts(t *testing.T) {
 		values[i] = float64(i % 10)
 	}
 	r, f := hours(t, texts(values), 100)
-	cfg := detectors.Default()
-	cfg.Convention = detectors.ConventionNannyML
 	few := *r
 	few.Panes = r.Panes[:9]
-	for why, of := range map[string]*reference.Reference{"have no times": {}, "fewer panes than ten": &few} {
-		fs := []result.Feature{detectors.NewPlan(f, cfg, detectors.ChunksFor(of, f, 1, cfg), nil).Evaluate(f.Counts)}
-		detectors.Judge(fs, cfg)
-		if got := fs[0]; got.Verdict != result.Insufficient || !strings.Contains(strings.Join(got.Reasons, ""), why) {
-			t.Errorf("verdict %s: %v, want it to say %q", got.Verdict, got.Reasons, why)
+	for _, tool := range []string{detectors.ConventionNannyML, detectors.ConventionPopmon} {
+		cfg := detectors.Default()
+		cfg.Convention = tool
+		for why, of := range map[string]*reference.Reference{"have no times": {}, "fewer panes than ten": &few} {
+			fs := []result.Feature{detectors.NewPlan(f, cfg, detectors.ChunksFor(of, f, 1, cfg), nil).Evaluate(f.Counts)}
+			detectors.Judge(fs, cfg)
+			if got := fs[0]; got.Verdict != result.Insufficient || !strings.Contains(strings.Join(got.Reasons, ""), why) {
+				t.Errorf("%s: verdict %s: %v, want it to say %q", tool, got.Verdict, got.Reasons, why)
+			}
 		}
 	}
 	b := reference.NewBuilder(reference.Options{Name: "r", Model: "m", Pane: 60_000}) //nolint:exhaustruct // the defaults are meant
@@ -260,4 +262,72 @@ func TestNannyMLOfAConstant(t *testing.T) {
 	ref := slices.Repeat([]float64{7}, 500)
 	r, f := hours(t, texts(ref), 100)
 	judgedBy(t, detectors.ConventionNannyML, r, f, f.Counts, numberRows(ref, ref)).check(t, "constant", 0)
+}
+
+// The number of popmon's rule is the worst light in standard deviations, also where the p-value has no digits left in 1 - p, and where it is
+// no double any more. Expected: p = erfc(√(χ²/2)) with one degree of freedom, and the z with erfc(z/√2)/2 = min(p, 1 - p), by bisection in Python.
+func TestPopmonCountsStandardDeviations(t *testing.T) {
+	rule, err := rivals.Find(rivals.Popmon)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		cur   []uint64
+		score float64
+	}{
+		{[]uint64{500, 500}, 38.5}, // p is 1: popmon's lights look at both ends
+		{[]uint64{510, 490}, 0.07054182239994053},
+		{[]uint64{600, 400}, 6.200625404573364},
+		{[]uint64{990, 10}, 30.891095167145604},
+		{[]uint64{200_000, 0}, 38.5}, // p is 0
+	} {
+		d := rule.Decide(&rivals.Feature{Categorical: true, RefTable: []uint64{100_000, 100_000}, CurTable: c.cur})
+		if !d.OK || math.Abs(d.Value-c.score) > 1e-9*c.score || d.Drift != (d.Value > 7) || d.Threshold != 7 {
+			t.Errorf("%v: %+v, want %v", c.cur, d, c.score)
+		}
+	}
+}
+
+// Values inside gaps are spread over them, which moves a mean by at most the width of a gap, and a bin's share by what is in the gaps of its edges.
+func TestPopmonSpreadsGaps(t *testing.T) {
+	rng := rand.New(rand.NewPCG(8, 4))
+	draw := func(n int, shift float64) []float64 {
+		xs := make([]float64, n)
+		for i := range xs {
+			xs[i] = rng.NormFloat64() + shift
+		}
+		return xs
+	}
+	ref := draw(4_000, 0)
+	r, f := hours(t, texts(ref), 5_000)
+	for _, shift := range []float64{0, 0.1, 0.3, 1, 3} {
+		cur := draw(3_000, shift)
+		counts := cells.NewCounts(f.Space)
+		counts.AddSorted(slices.Sorted(slices.Values(cur)))
+		j := judgedBy(t, detectors.ConventionPopmon, r, f, counts, numberRows(ref, cur))
+		j.check(t, fmt.Sprint("by ", shift), 0.05*j.value)
+	}
+}
+
+// A category that the reference does not have is a red light from one value on.
+func TestPopmonSeesANewCategory(t *testing.T) {
+	ref := slices.Concat(slices.Repeat([]string{`"a"`}, 600), slices.Repeat([]string{`"b"`}, 400))
+	_, f := hours(t, ref, 100)
+	cfg := detectors.Default()
+	cfg.Convention = detectors.ConventionPopmon
+	for _, c := range []struct {
+		fresh uint64
+		want  result.Verdict
+	}{{0, result.Stable}, {1, result.Drift}} {
+		cur := cells.NewCounts(f.Space)
+		cur.AddCategories([]byte("a"), 1_210)
+		cur.AddCategories([]byte("b"), 790)
+		cur.AddCategories([]byte("c"), c.fresh)
+		fs := []result.Feature{detectors.NewPlan(f, cfg, detectors.NoChunks("there are none"), nil).Evaluate(cur)} // categories need none
+		detectors.Judge(fs, cfg)
+		value, _, ok := fs[0].Gate()
+		if fs[0].Verdict != c.want || !ok || (value == 38.5) != (c.fresh > 0) || fs[0].Thresholds.Statistic != "popmon" {
+			t.Errorf("%d new: %s by %v: %v", c.fresh, fs[0].Verdict, value, fs[0].Reasons)
+		}
+	}
 }

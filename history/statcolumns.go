@@ -56,6 +56,7 @@ func StatColumns() []StatColumn {
 		{"mean_shift_p", "mean_shift", StatPValue},
 		{"std_ratio", "std_ratio", StatValue},
 		{"distinct_values", "distinct", StatValue},
+		{"popmon", "popmon", StatValue}, // of a gate by popmon's rule
 	}
 }
 

@@ -22,6 +22,7 @@ func migrations() []migration {
 		{name: "results and features over windows", statements: firstSchema()},
 		{name: "every statistic over windows", statements: addStatistics()},
 		{name: "the quality of windows", statements: addQuality()},
+		{name: "the number of the rule of popmon over windows", statements: []string{"ALTER TABLE feature_row ADD COLUMN popmon REAL"}},
 	}
 }
 

@@ -50,7 +50,7 @@ func TestMigrateFromVersion1(t *testing.T) {
 	}
 	statements := []string{"DELETE FROM migration WHERE version >= 2", "DROP TABLE quality", "PRAGMA user_version = 1"}
 	for c := range strings.FieldsSeq(`hellinger total_variation l_infinity cramer_von_mises cramer_von_mises_p anderson_darling anderson_darling_p mann_whitney
-		mann_whitney_p wasserstein wasserstein_normed energy mean_shift mean_shift_p std_ratio distinct_values`) {
+		mann_whitney_p wasserstein wasserstein_normed energy mean_shift mean_shift_p std_ratio distinct_values popmon`) {
 		statements = append(statements, "ALTER TABLE feature_row DROP COLUMN "+c)
 	}
 	raw(t, path, statements...)

@@ -78,7 +78,7 @@ func (w Result) Feature(i int) result.Feature {
 		Statistics: map[string]result.Stat{
 			"psi": {Value: new(psi + 0.01), PValue: new(0.5)}, "psi_debiased": {Value: new(psi)}, "kl": {Value: new(0.1)},
 			"js": {Value: new(0.2)}, "ks": {Value: new(0.3), PValue: new(0.04), Lower: new(0.29), Upper: new(0.31)},
-			"chi2": {Reason: "one bin"}, "missing_rate": {Value: new(0.05), Baseline: new(0.01)}, "wasserstein": {Value: new(1e21)},
+			"chi2": {Reason: "one bin"}, "missing_rate": {Value: new(0.05), Baseline: new(0.01)}, "wasserstein": {Value: new(1e21)}, "popmon": {Value: new(38.5)},
 		},
 		Thresholds: result.Thresholds{Statistic: "psi_debiased", Warning: 0.1, Drift: 0.25, Q: 0.01, RateWarning: 0.02, RateDrift: 0.1},
 		QValue:     new(0.02), NMin: 203, Verdict: verdict, Reasons: []string{"psi_debiased <0.1> & so on"},

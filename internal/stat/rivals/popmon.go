@@ -3,6 +3,8 @@ package rivals
 import (
 	"math"
 
+	"gonum.org/v1/gonum/mathext"
+
 	"github.com/driftd/driftd/internal/stat"
 )
 
@@ -151,45 +153,52 @@ func popmonKSP(u float64) float64 {
 	return math.NaN()
 }
 
-// zScore is -Φ⁻¹(p), where p is 0 infinite.
-func zScore(p float64) float64 { return math.Sqrt2 * math.Erfinv(1-2*p) }
+// popmonEndless is the score where popmon's is infinite: of a p-value that is 0 or 1 in a double, and of a category that the reference does
+// not have, which is a red light without a number. It is just beyond that of the least p-value that a double has, 38.467.
+const popmonEndless = 38.5
 
-// zBeyond reports whether the z-score of p is beyond ± red: below 10⁻¹² erfinv has no digits left, so p is compared.
-func zBeyond(p float64) bool { return p < popmonRedP || (p > 0.5 && zScore(p) < -popmonRed) }
-
-// popmonRedP is 1 - Φ(7).
-const popmonRedP = 1.279812543885835e-12
+// popmonScore is by how many standard deviations a p-value is off: |Φ⁻¹(p)|. popmon's lights look at both ends, so a p-value of 1 is red.
+func popmonScore(p float64) float64 {
+	tail := min(p, 1-p) // exact: erfinv of 1 - 2p has no digits left below 10⁻¹²
+	if tail <= 0 {
+		return popmonEndless
+	}
+	return -mathext.NormalQuantile(tail)
+}
 
 func popmonPrepare(f *Feature) func() Decision {
 	pull := popmonPull(f)
 	return func() Decision { return popmonDecide(f, pull) }
 }
 
+// popmonDecide takes the worst light, in standard deviations.
 func popmonDecide(f *Feature, pullOf func() (float64, string, bool)) Decision {
 	ref, cur := popmonTable(f)
+	worst := Decision{Why: "everything is in one bin"}
+	light := func(name string, score float64, known string) {
+		if !worst.OK || score > worst.Value {
+			worst = above(name, min(score, math.MaxFloat64), popmonRed, true, known)
+		}
+	}
 	if f.Categorical {
 		for i, r := range ref {
 			if r == 0 && cur[i] > 0 {
-				return above("unknown_labels", 1, 0.5, true, "one value in a category that the reference does not have is a red light")
+				light("unknown_labels", popmonEndless, "one value in a category that the reference does not have is a red light")
 			}
 		}
 	}
-	if _, p, ok := popmonChi2(ref, cur); ok && zBeyond(p) {
-		return Decision{Statistic: "chi2", Value: p, IsP: true, Threshold: popmonRedP, Drift: true, OK: true}
+	if _, p, ok := popmonChi2(ref, cur); ok {
+		light("chi2_z", popmonScore(p), "")
 	}
 	if !f.Categorical {
-		if p := popmonKSP(popmonKS(ref, cur)); !math.IsNaN(p) && zBeyond(p) {
-			return Decision{Statistic: "ks", Value: p, IsP: true, Threshold: popmonRedP, Drift: true, OK: true}
+		if p := popmonKSP(popmonKS(ref, cur)); !math.IsNaN(p) {
+			light("ks_z", popmonScore(p), "")
 		}
-		if pull, which, ok := pullOf(); ok && math.Abs(pull) > popmonRed {
-			return Decision{Statistic: which, Value: math.Abs(pull), Threshold: popmonRed, Drift: true, OK: true}
+		if pull, which, ok := pullOf(); ok {
+			light(which, math.Abs(pull), "")
 		}
 	}
-	_, p, ok := popmonChi2(ref, cur)
-	if !ok {
-		return Decision{Why: "everything is in one bin"}
-	}
-	return Decision{Statistic: "chi2", Value: p, IsP: true, Threshold: popmonRedP, OK: true}
+	return worst
 }
 
 // popmonPull is the larger pull of the mean and the standard deviation. popmon takes them from the middles of its bins, this from the
