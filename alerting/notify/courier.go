@@ -80,7 +80,7 @@ const (
 	deliverLimit = 500              // notices of one delivery: what belongs together goes out together
 	maxPause     = 15 * time.Minute // the longest pause that a receiver is given
 	firstWait    = 1 * time.Second
-	noteTime     = 5 * time.Second // to note what was told when the courier is stopped
+	noteTime     = 5 * time.Second // to note what was told of one incident
 	keepEnded    = 24 * time.Hour  // what was told of an incident that is over is kept so long, against late repetitions
 )
 
@@ -298,10 +298,6 @@ func (c *Courier) tell(ctx context.Context, due []*record, now time.Time) (more 
 	outcomes := c.o.Notifier.Deliver(bounded, notices)
 	cancel()
 	stopped := ctx.Err() != nil
-	if stopped { // what was told is noted even so: an orderly stop repeats nothing
-		ctx, cancel = context.WithTimeout(context.WithoutCancel(ctx), noteTime)
-		defer cancel()
-	}
 	var away error
 	var pause time.Duration
 	moved := false
@@ -326,7 +322,7 @@ func (c *Courier) tell(ctx context.Context, due []*record, now time.Time) (more 
 			away, pause = o.Err, max(pause, min(o.Pause, maxPause))
 		}
 		if o.Err == nil && !o.Later || o.Refused || o.Memory != nil {
-			if err := c.records.save(ctx, rec); err != nil {
+			if err := c.keep(ctx, rec); err != nil {
 				return false, err
 			}
 		}
@@ -343,6 +339,13 @@ func (c *Courier) tell(ctx context.Context, due []*record, now time.Time) (more 
 	}
 	c.away(ctx, away, pause, now)
 	return false, nil
+}
+
+// keep notes what was told, also when the courier is stopped in this moment: an orderly stop repeats nothing.
+func (c *Courier) keep(ctx context.Context, rec *record) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), noteTime)
+	defer cancel()
+	return c.records.save(ctx, rec)
 }
 
 // away notes that the receiver could not be told, and when to try again. One that asks for a pause is not away, unless it asks

@@ -168,7 +168,9 @@ func TestSlackIsRepaired(t *testing.T) {
 		source.say(t, "b", result.Firing, 2, func(tr *result.Transition) { tr.Labels = map[string]string{"team": "risk"} })
 	}, func(string) jetstream.KeyValue { return records })
 	risk, other := couriers["slack=risk"], couriers["slack=ml-alerts"]
-	testenv.Eventually(t, patience, "one is told, the other waits", func() bool { return len(s.Parents("ml-alerts")) == 1 && risk.Stats().Down })
+	testenv.Eventually(t, patience, "one is told, the other waits", func() bool {
+		return len(s.Parents("ml-alerts")) == 1 && other.Stats().Told == 1 && risk.Stats().Down
+	})
 	if st := other.Stats(); st.Down || st.Told != 1 {
 		t.Errorf("the channel that is there: %+v", st)
 	}
