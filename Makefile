@@ -8,7 +8,7 @@ PYTHON   ?= python3
 LINT     := $(GO) tool -modfile=tools/golangci-lint/go.mod golangci-lint
 
 .DEFAULT_GOAL := help
-.PHONY: help build test race test-influx2 lint fmt fuzz simulate bench bench-analyze bench-influx bench-wire bench-profile verify-conventions bench-quiet bench-sequential soak chaos generate figures screenshots metrics ci docker clean
+.PHONY: help build test race test-influx2 lint fmt fuzz simulate bench bench-analyze bench-influx bench-wire bench-growth bench-latency bench-catchup bench-start bench-memory bench-labels bench-profile verify-conventions bench-quiet bench-sequential soak chaos generate figures screenshots dashboards metrics ci docker image-check clean
 
 help: ## list these targets
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z0-9-]+:.*## / {printf "  make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -63,6 +63,31 @@ bench-wire: build ## measure driftd against a consumer that throws every message
 	$(GO) build -o bin/nats-server github.com/nats-io/nats-server/v2
 	$(GO) run ./bench/wire $(if $(QUICK),-quick) $(WIREFLAGS)
 
+bench-growth: build ## measure the growth with features, models and events seen (minutes; IMAGES=docs/images draws it); build/bench-growth.json, bench-long.json
+	$(GO) build -o bin/nats-server github.com/nats-io/nats-server/v2
+	$(GO) run ./bench/wire -measure growth -seconds 3 -images '$(IMAGES)' $(WIREFLAGS)
+	$(GO) run ./bench/wire -measure long -images '$(IMAGES)' $(WIREFLAGS)
+
+bench-latency: build ## measure the time from publishing to counting at half of the maximum rate; build/bench-latency.json
+	$(GO) build -o bin/nats-server github.com/nats-io/nats-server/v2
+	$(GO) run ./bench/wire -measure latency -seconds 3 $(WIREFLAGS)
+
+bench-catchup: build ## measure how long a partition's messages wait while another one is a million events behind; build/bench-catchup.json
+	$(GO) build -o bin/nats-server github.com/nats-io/nats-server/v2
+	$(GO) run ./bench/wire -measure catchup $(WIREFLAGS)
+
+bench-start: build ## measure the time until driftd run is ready, with states of several sizes; build/bench-start.json
+	$(GO) build -o bin/nats-server github.com/nats-io/nats-server/v2
+	$(GO) run ./bench/wire -measure start $(WIREFLAGS)
+
+bench-memory: build ## measure what 100 models of 1,000 features hold (up to 4 GB), and the daemon under GOMEMLIMIT; build/bench-memory.json, bench-memlimit.json
+	$(GO) build -o bin/nats-server github.com/nats-io/nats-server/v2
+	$(GO) run ./bench/wire -measure memory $(WIREFLAGS)
+	$(GO) run ./bench/wire -measure memlimit $(WIREFLAGS)
+
+bench-labels: ## measure the join at 1M waiting predictions: puts and labels a second, memory, disk, the time to make a lost cache again (PENDING=n)
+	$(GO) test ./e2e -run '^$$' -bench '^BenchmarkLabels$$' -benchtime 1x -timeout 1h -args -pending $(or $(PENDING),1000000)
+
 bench-profile: ## write CPU and heap profiles of decoding and counting to build (read them with go tool pprof)
 	mkdir -p build
 	$(GO) test ./fold -run '^$$' -bench Events -benchtime 3s -cpuprofile build/cpu.pprof -memprofile build/heap.pprof -o build/fold.test
@@ -99,6 +124,9 @@ ci: ## run all that CI runs
 
 docker: ## build the container image driftd:VERSION
 	docker build --build-arg VERSION=$(VERSION) -t driftd:$(VERSION) .
+
+image-check: ## build the Dockerfile and run the image without a Docker engine, on stand-ins for its base images (needs root, buildah, podman)
+	scripts/image.sh
 
 clean: ## remove what was built
 	rm -rf bin dist

@@ -62,7 +62,7 @@ func (b *Book) Step(sum *result.Summary, features []result.Feature, rules []Rule
 	var out []result.Transition
 	for i := range rules {
 		r := &rules[i]
-		if len(r.Segments) > 0 || (r.Scope == ScopeAll) != (sum.Key.Version == result.All) || r.SLO != nil && r.SLO.Window != sum.Window.Size {
+		if len(r.Segments) > 0 || r.OfQuality() || (r.Scope == ScopeAll) != (sum.Key.Version == result.All) || r.SLO != nil && r.SLO.Window != sum.Window.Size {
 			continue
 		}
 		if r.Kind == KindNoData {
@@ -70,7 +70,7 @@ func (b *Book) Step(sum *result.Summary, features []result.Feature, rules []Rule
 			continue
 		}
 		if r.Kind == KindChangePoint {
-			out = append(out, b.watch(r, sum, features)...)
+			out = append(out, b.watch(r, sum, r.read(sum, features))...)
 			continue
 		}
 		out = append(out, b.step(r, sum, features)...)
@@ -151,6 +151,10 @@ func (in *Incident) move(r *Rule, sum *result.Summary, change func()) []result.T
 	}
 	to, gone := in.settle()
 	for i := range in.Members {
+		if r.low() { // it has one member
+			in.Worst = in.Members[i].Worst
+			continue
+		}
 		in.Worst = max(in.Worst, in.Members[i].Worst)
 	}
 	same := slices.Equal(firing(before), firing(in.Members))
@@ -188,6 +192,12 @@ func (b *Book) inhibit(sum *result.Summary, rules []Rule, out []result.Transitio
 		}
 		t := in.transition(r, result.Firing, sum, nil)
 		t.ID += fmt.Sprintf(".inhibition.%d.%s", sum.Window.Size, by) // windows of several sizes end at one time
+		if sum.Type == typeQuality {
+			t.ID += "." + sum.ResultID // which comes again and again for the same window
+		}
+		if (sum.Type == typeQuality) != r.OfQuality() {
+			t.ResultID = "" // it says nothing of this incident
+		}
 		out = append(out, t)
 	}
 	return out
@@ -238,6 +248,11 @@ func (b *Book) Absent(all *result.Summary, present []string, rules []Rule) []res
 	if all.Revision != 0 || all.Window.End%all.Window.Size != 0 || all.Counts.Events == 0 {
 		return nil
 	}
+	return b.absent(all, present, rules, func(r *Rule) bool { return !r.OfQuality() })
+}
+
+// absent ends what nothing can confirm or clear, of the rules that are meant.
+func (b *Book) absent(all *result.Summary, present []string, rules []Rule, meant func(*Rule) bool) []result.Transition {
 	var out []result.Transition
 	for _, subject := range slices.SortedFunc(maps.Keys(b.open), Subject.compare) {
 		in, r := b.open[subject], ruleOf(rules, subject.Rule)
@@ -246,8 +261,8 @@ func (b *Book) Absent(all *result.Summary, present []string, rules []Rule) []res
 			continue
 		case r == nil:
 			gone := Rule{Name: subject.Rule} //nolint:exhaustruct // the configuration has it no more
-			out = append(out, in.end(&gone, all, "the configuration has this rule no more")...)
-		case subject.Key.Version == result.All || slices.Contains(present, subject.Key.Version):
+			out = append(out, in.end(&gone, all, "the configuration has this rule, or the labels that it looks at, no more")...)
+		case !meant(r) || subject.Key.Version == result.All || slices.Contains(present, subject.Key.Version):
 			continue
 		default:
 			if in.Absent++; in.Absent < r.patience() {

@@ -15,7 +15,7 @@ import (
 // threshold.
 type Change struct {
 	// Series is error_rate, throughput, drift_share, latency.mean, latency.p50 … latency.p999; or, of each of the rule's features, mean or
-	// a statistic.
+	// a statistic; or quality. and a metric.
 	Series string `json:"series"`
 
 	Detector  string `json:"detector"`  // DetectorCUSUM, DetectorADWIN or DetectorPageHinkley
@@ -55,11 +55,17 @@ const (
 	maxWatchedFeatures = 64
 )
 
-// serviceSeries are the series that are of the model.
+// serviceSeries are the series that are of the model, beside those of its quality.
 func serviceSeries() []string {
 	return []string{
 		"error_rate", "throughput", "drift_share", "latency.mean", "latency.p50", "latency.p90", "latency.p95", "latency.p99", "latency.p999",
 	}
+}
+
+// ofModel reports whether a series is of the model.
+func ofModel(series string) bool {
+	metric, ok := strings.CutPrefix(series, seriesOfQuality)
+	return slices.Contains(serviceSeries(), series) || ok && slices.Contains(Metrics(), metric)
 }
 
 // detector makes the detector of a change.
@@ -87,10 +93,12 @@ func (r *Rule) validateChange() (string, error) {
 	c := r.Change
 	switch {
 	case c == nil || c.Series == "":
-		return "change", fmt.Errorf("needs a series: one of %s, or mean or a statistic with features", strings.Join(serviceSeries(), ", "))
-	case slices.Contains(serviceSeries(), c.Series) && len(r.Features) > 0:
+		return "change", fmt.Errorf("needs a series: one of %s, quality. and a metric, or mean or a statistic with features", strings.Join(serviceSeries(), ", "))
+	case ofModel(c.Series) && len(r.Features) > 0:
 		return "features", fmt.Errorf("cannot be given for the series %s, which is of the model", c.Series)
-	case !slices.Contains(serviceSeries(), c.Series) && (len(r.Features) == 0 || len(r.Features) > maxWatchedFeatures):
+	case strings.HasPrefix(c.Series, seriesOfQuality) && !ofModel(c.Series):
+		return "change", fmt.Errorf("has the series %s: the metrics are %s", c.Series, strings.Join(Metrics(), ", "))
+	case !ofModel(c.Series) && (len(r.Features) == 0 || len(r.Features) > maxWatchedFeatures):
 		return "features", fmt.Errorf("must name the 1 to %d features whose %s is looked at; the series of the model are %s",
 			maxWatchedFeatures, c.Series, strings.Join(serviceSeries(), ", "))
 	case !slices.Contains([]string{DetectorCUSUM, DetectorADWIN, DetectorPageHinkley}, c.Detector):
@@ -160,8 +168,7 @@ func serviceValue(series string, sum *result.Summary) *float64 {
 }
 
 // watch moves the detectors of a rule by one window. A change fires at once; the incident is over after quiet windows without another.
-func (b *Book) watch(r *Rule, sum *result.Summary, features []result.Feature) []result.Transition {
-	values := r.read(sum, features)
+func (b *Book) watch(r *Rule, sum *result.Summary, values []seriesValue) []result.Transition {
 	subject := Subject{Rule: r.Name, Key: sum.Key, Size: sum.Window.Size}
 	if b.open[subject] == nil && len(values) == 0 {
 		return nil

@@ -62,6 +62,9 @@ type Incident struct {
 	Worst   float64              `json:"worst"`
 	Absent  int                  `json:"absent,omitempty"` // windows of the model in a row in which its version had no events
 
+	Metric   string `json:"metric,omitempty"`      // of quality, that its rule looked at last
+	Maturity int64  `json:"maturity_ms,omitempty"` // at which its rule looked at the last window, of a rule about quality
+
 	Past      []Point `json:"past,omitempty"`         // windows that the rule compares with
 	Watches   []Watch `json:"watches,omitempty"`      // series that the rule looks at for a change
 	Changes   []int64 `json:"changes_ms,omitempty"`   // ends of the windows in which it fired or was resolved, of the last day
@@ -122,13 +125,21 @@ func (in *Incident) look(r *Rule, w result.Window, keep int64, o observation) {
 	if o.hit {
 		m.Last = w.End
 	}
-	m.Value, m.Threshold, m.Unit, m.Reasons, m.Worst = o.value, o.threshold, o.unit, o.reasons, max(m.Worst, o.value)
+	m.Value, m.Threshold, m.Unit, m.Reasons, m.Worst = o.value, o.threshold, o.unit, o.reasons, r.worst(m.Worst, o.value)
 	switch {
 	case !m.Firing:
 		m.Firing = count(m.History) >= r.Hits
 	case m.Quiet >= r.Quiet && w.End-m.Last >= keep:
 		m.Firing, m.History = false, nil
 	}
+}
+
+// worst returns the worse one of two values.
+func (r *Rule) worst(a, b float64) float64 {
+	if r.low() {
+		return min(a, b)
+	}
+	return max(a, b)
 }
 
 func count(history []bool) int {

@@ -55,6 +55,36 @@ func TestErrorRate(t *testing.T) {
 	}
 }
 
+// Against the reference the lower end of the change decides, which the result has; a result that has none is not judged.
+func TestErrorRateAgainstTheReference(t *testing.T) {
+	r := rule(t, "error-rate")
+	r.Scope, r.Relative, r.Threshold = alerting.ScopeAll, true, 0.02
+	if err := r.Validate(); err != nil {
+		t.Fatal(err)
+	}
+	windows := func(value, lower float64) (out []*result.Summary) {
+		for n := range 3 {
+			w := service(n, hour, 1000, 60)
+			w.ErrorChange = result.Stat{Value: &value, Lower: &lower, Upper: new(1.0), Baseline: new(0.06 - value)} //nolint:exhaustruct // no p-value
+			out = append(out, w)
+		}
+		return out
+	}
+	if got := fires(&alerting.Book{}, r, windows(0.04, 0.019)); len(got) != 0 {
+		t.Errorf("it may be chance: %v", got)
+	}
+	if got := fires(&alerting.Book{}, r, windows(0.04, 0.021)); !slices.Equal(got, []string{"1 firing"}) {
+		t.Errorf("two points more for sure: %v", got)
+	}
+	none := windows(0.04, 0.021)
+	for _, w := range none {
+		w.ErrorChange = result.Stat{Reason: "the reference has no status"} //nolint:exhaustruct // nothing
+	}
+	if got := fires(&alerting.Book{}, r, none); len(got) != 0 {
+		t.Errorf("without a reference: %v", got)
+	}
+}
+
 // The page pairs of the workbook for 99.9 %: 14.4 × 0.1 % = 1.44 % in an hour and in five minutes. 2 % of bad events from minute 60
 // on: the hour reaches 1.44 % when 0.72 of it are bad: after 43.2 minutes, in the window that ends at minute 105. Half an hour
 // later it stops: the five minutes are clean at once.

@@ -49,7 +49,7 @@ func (b *Book) observe(r *Rule, past []Point, sum *result.Summary, features []re
 		return r.loss(sum)
 	case KindCondition:
 		return r.condition(b.condition(r.When), sum, features)
-	case KindNoData, KindQuality, KindLabelCoverage, KindChangePoint: // decided by the watermark; no result says anything about quality yet
+	case KindNoData, KindQuality, KindLabelCoverage, KindFairness, KindChangePoint: // decided by the watermark, by documents of quality, and over time
 	}
 	return nil
 }
@@ -203,6 +203,18 @@ func (r *Rule) errorRate(sum *result.Summary) []observation {
 	}
 	// One failure of two is 50 %, and nothing to wake up for.
 	enough := sum.Errors >= minFailed
+	if r.Relative {
+		c := &sum.ErrorChange
+		if c.Value == nil || c.Lower == nil || c.Baseline == nil {
+			return nil
+		}
+		return []observation{{
+			segment: "", feature: "", role: "", hit: enough && *c.Lower >= r.Threshold, clear: *c.Value < r.Clear*r.Threshold, value: *c.Value, threshold: r.Threshold,
+			unit: "share of events",
+			reasons: []string{fmt.Sprintf("%d of %d events failed, %s where the reference has %s: %s more (at least %s)", sum.Errors, n,
+				percent(float64(sum.Errors)/float64(n)), percent(*c.Baseline), percent(*c.Value), percent(max(0, *c.Lower)))},
+		}}
+	}
 	rate := float64(sum.Errors) / float64(n)
 	lower := wilsonLower(sum.Errors, n)
 	return []observation{{

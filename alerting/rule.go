@@ -37,6 +37,7 @@ const (
 	KindLoss            Kind = "loss"             // input was lost: the window is incomplete
 	KindQuality         Kind = "quality"          // a metric of the model's quality is beyond a bound
 	KindLabelCoverage   Kind = "label_coverage"   // too few predictions have a label
+	KindFairness        Kind = "fairness"         // groups of people are too far apart
 	KindChangePoint     Kind = "change_point"     // the level of a series changed
 	KindCondition       Kind = "condition"        // an expression of the user's own
 )
@@ -45,7 +46,7 @@ const (
 func kinds() []Kind {
 	return []Kind{
 		KindFeatureDrift, KindPredictionDrift, KindDriftShare, KindMissingValues, KindInvalidValues, KindUnseenValues, KindOutOfRange, KindLatency,
-		KindLatencyBound, KindLatencySLO, KindErrorRate, KindErrorSLO, KindThroughputDrop, KindNoData, KindLoss, KindQuality, KindLabelCoverage, KindChangePoint,
+		KindLatencyBound, KindLatencySLO, KindErrorRate, KindErrorSLO, KindThroughputDrop, KindNoData, KindLoss, KindQuality, KindLabelCoverage, KindFairness, KindChangePoint,
 		KindCondition,
 	}
 }
@@ -73,8 +74,20 @@ type Rule struct {
 	// Quantile that a rule on latency looks at, as it is named in results: "0.95".
 	Quantile string `json:"quantile,omitempty"`
 
-	// Metric that a rule on quality looks at, as it is named in results.
+	// Metric that a rule on quality looks at, as it is named in results. Empty with Relative: the usual one of the task.
 	Metric string `json:"metric,omitempty"`
+
+	// What only rules about quality have, but for Relative, which makes Threshold of an error rate how much higher than the reference's it may be. Maturity is at which of the model's maturities, in milliseconds, they look at a window; 0: the
+	// last. Relative makes Threshold the share by which the metric may be worse than the reference's, or the label coverage less than
+	// that of the windows before. Estimate looks at what is estimated without labels. MinLabels is from how many labels on a
+	// metric is judged, or the coverage from how many predictions on; 0: DefaultMinLabels.
+	Maturity  int64 `json:"maturity_ms,omitempty"`
+	Relative  bool  `json:"relative,omitempty"`
+	Estimate  bool  `json:"estimate,omitempty"`
+	MinLabels int   `json:"min_labels,omitempty"`
+
+	// Dimension limits a rule on fairness to the groups of one; empty: those of any.
+	Dimension string `json:"dimension,omitempty"`
 
 	// Features limits a rule on features to these; empty: all.
 	Features []string `json:"features,omitempty"`
@@ -130,7 +143,7 @@ func fixed(name string, kind Kind, scope Scope, severity string, threshold float
 // Template returns the rule of a kind before anything is said about it: what a user's own rule begins with.
 func Template(name string, kind Kind) Rule {
 	for _, r := range Defaults() {
-		if r.Kind == kind && len(r.Segments) == 0 {
+		if r.Kind == kind && len(r.Segments) == 0 && !r.Relative {
 			r.Name = name
 			return r
 		}
@@ -142,8 +155,12 @@ func Template(name string, kind Kind) Rule {
 	case KindLatencySLO, KindErrorSLO:
 		r.SLO = &SLO{Objective: 0, Milliseconds: 0, Burns: PageBurns(), Window: 0}
 		r.Hits, r.Of, r.Quiet, r.Severity = 1, 1, 1, "critical"
+	case KindQuality:
+		r.MinLabels, r.Severity = DefaultMinLabels, "critical"
 	case KindLabelCoverage:
-		r.Threshold = 0.5
+		r.Threshold, r.MinLabels = 0.5, DefaultMinLabels
+	case KindFairness:
+		r.Threshold = 0.1
 	case KindChangePoint:
 		r.Change = &Change{Series: "", Detector: DetectorCUSUM, Direction: DirectionBoth, Threshold: 0, Warmup: 0}
 		r.Hits, r.Of, r.Quiet = 1, 1, 6
@@ -169,6 +186,10 @@ func Defaults() []Rule {
 	loss.Hits, loss.Of, loss.Quiet = 1, 1, 1
 	throughput := fixed("throughput-drop", KindThroughputDrop, ScopeAll, "warning", 0.9)
 	throughput.Inhibits = nil
+	worse := fixed("quality-drop", KindQuality, ScopeAll, "critical", 0.1)
+	worse.Relative, worse.MinLabels = true, DefaultMinLabels
+	unlabelled := fixed("label-coverage-drop", KindLabelCoverage, ScopeAll, "warning", 0.5)
+	unlabelled.Relative, unlabelled.MinLabels = true, DefaultMinLabels
 	return []Rule{
 		feature,
 		fixed("prediction-drift", KindPredictionDrift, ScopeAll, "critical", 0),
@@ -181,6 +202,8 @@ func Defaults() []Rule {
 		latency,
 		fixed("error-rate", KindErrorRate, ScopeEach, "critical", 0.05),
 		throughput,
+		worse,
+		unlabelled,
 		silent,
 		loss,
 	}
@@ -209,7 +232,7 @@ func (e *RuleError) Unwrap() error { return e.Err }
 
 // Validate returns what is wrong with a rule, a *RuleError, or nil.
 func (r *Rule) Validate() error {
-	for _, check := range []func() (string, error){r.validate, r.validateKind, r.validateChange, r.validateSegments, r.validateLabels, r.validateAnnotations} {
+	for _, check := range []func() (string, error){r.validate, r.validateKind, r.validateChange, r.validateQuality, r.validateFairness, r.validateSegments, r.validateLabels, r.validateAnnotations} {
 		if field, err := check(); err != nil {
 			return &RuleError{Rule: r.Name, Field: field, Err: err}
 		}
@@ -270,10 +293,6 @@ func (r *Rule) validateKind() (string, error) {
 		if err := r.SLO.validate(r.Kind == KindLatencySLO); err != nil {
 			return "slo", err
 		}
-	case KindQuality:
-		if !slices.Contains(Metrics(), r.Metric) {
-			return "metric", fmt.Errorf("must be one of %s, got %q", strings.Join(Metrics(), ", "), r.Metric)
-		}
 	case KindCondition:
 		_, err := Compile(r.When)
 		return "when", err
@@ -331,14 +350,6 @@ func KindNames() []string {
 		out = append(out, string(k))
 	}
 	return out
-}
-
-// Metrics are the metrics of a model's quality, of classification and of regression, by their names in results.
-func Metrics() []string {
-	return []string{
-		"accuracy", "balanced_accuracy", "precision", "recall", "f1", "mcc", "roc_auc", "average_precision", "log_loss", "brier", "ece",
-		"mae", "rmse", "mape", "r2", "bias",
-	}
 }
 
 // Quantiles are the quantiles of the latency that results have.

@@ -27,7 +27,7 @@ func (r *Rule) validateSegments() (string, error) {
 		return "", nil
 	}
 	switch r.Kind { //nolint:exhaustive // the others look at one window of one part
-	case KindLatencySLO, KindErrorSLO, KindThroughputDrop, KindNoData, KindLoss, KindQuality, KindLabelCoverage, KindChangePoint:
+	case KindLatencySLO, KindErrorSLO, KindThroughputDrop, KindNoData, KindLoss, KindQuality, KindLabelCoverage, KindFairness, KindChangePoint:
 		return "segments", fmt.Errorf("cannot be given for the kind %s, which looks at all events", r.Kind)
 	}
 	if len(r.Segments) > maxSegments {

@@ -28,7 +28,7 @@ func (in *Incident) transition(r *Rule, from result.IncidentState, sum *result.S
 		Incident: in.ID, Rule: r.Name, Kind: string(r.Kind), Severity: r.Severity, Key: in.Subject.Key, Segment: "", Feature: "", Role: "",
 		From: from, To: in.State, Window: sum.Window, ResultID: sum.ResultID, Since: in.Since, Value: 0, Threshold: r.Threshold,
 		Unit: "", Worst: in.Worst, Title: "", Reasons: nil, Features: nil, FeaturesTotal: len(list), Reference: sum.Ref, Flapping: in.Flapping,
-		InhibitedBy: in.Inhibited, Labels: r.Labels, Annotations: nil,
+		InhibitedBy: in.Inhibited, Metric: in.Metric, Maturity: in.Maturity, Labels: r.Labels, Annotations: nil,
 	}
 	if len(list) > 0 {
 		first := &list[0]
@@ -94,6 +94,9 @@ func title(r *Rule, state result.IncidentState, t *result.Transition, list []Mem
 		who += " " + t.Key.Version
 	}
 	what := topic(r)
+	if r.Kind == KindQuality {
+		what = strings.TrimSpace("quality " + t.Metric)
+	}
 	switch {
 	case len(list) == 1 && list[0].Feature != "":
 		what = named(list[0].Role, list[0].of()) + " " + what
@@ -130,15 +133,19 @@ func topic(r *Rule) string {
 		return "latency " + quantileName(r.Quantile) + " above its bound"
 	case KindLatencySLO, KindErrorSLO:
 		return "error budget of " + r.Name + " burning"
-	case KindQuality:
-		return "quality " + r.Metric
 	case KindChangePoint:
 		if r.Change != nil {
 			return "change of " + r.Change.Series
 		}
+	case KindFairness:
+		what := strings.ReplaceAll(r.Metric, "_", " ")
+		if r.Dimension != "" {
+			what += " of " + r.Dimension
+		}
+		return what
 	case KindCondition:
 		return r.Name
-	case KindMissingValues, KindInvalidValues, KindUnseenValues, KindOutOfRange, KindErrorRate, KindThroughputDrop, KindNoData, KindLoss, KindLabelCoverage:
+	case KindMissingValues, KindInvalidValues, KindUnseenValues, KindOutOfRange, KindErrorRate, KindThroughputDrop, KindNoData, KindLoss, KindQuality, KindLabelCoverage:
 	}
 	if r.Kind == "" {
 		return r.Name

@@ -177,7 +177,7 @@ func (g *Gate) Check(ctx context.Context, o Options, r *Report) ([]Check, error)
 		e := t.quality(name)
 		out = append(out, g.Quality[name].check("quality."+name, e.Value, e.Reason))
 	}
-	report := fairness.Assess(t.groupList(), fairnessLevel)
+	report := fairness.Assess(t.groupList(), fairnessLevel, 0)
 	for _, name := range slices.Sorted(maps.Keys(g.Fairness.Metrics)) {
 		gap := gaps(&report)[name]
 		held, why := gap.Lower, gap.Reason
@@ -374,7 +374,7 @@ func (g *Gate) isPositive(v event.Value) bool {
 // quality returns a metric of all rows that have a label.
 func (t *truth) quality(name string) stat.Estimate {
 	if name == "accuracy" {
-		report := fairness.Assess([]fairness.Group{t.all}, fairnessLevel)
+		report := fairness.Assess([]fairness.Group{t.all}, fairnessLevel, 0)
 		return report.Groups[0].Accuracy
 	}
 	n, m := len(t.positive), len(t.hostile)

@@ -71,6 +71,7 @@ type App struct {
 	halt       context.CancelCauseFunc // of Run
 	sink       *sink
 	metrics    *metrics
+	delays     *prometheus.HistogramVec
 	last       *lastResults
 	notifiers  *notifiers
 	selfwatch  *selfwatch
@@ -89,23 +90,27 @@ type namedCleanup struct {
 // New builds everything: it starts the embedded broker or connects to the configured one, creates or verifies the streams,
 // opens the store and binds the listener. What it built is taken down again when a step fails.
 func New(ctx context.Context, o Options) (_ *App, err error) {
-	a := &App{o: o, log: o.Logger, config: o.Config} //nolint:exhaustruct // built below
+	a := &App{o: o, log: o.Logger, config: o.Config, delays: newDelays()} //nolint:exhaustruct // built below
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, a.close())
 		}
 	}()
+	// A step that asks the broker may begin anew: what it registers, it registers in the end.
+	patient := func(step func(context.Context) error) func(context.Context) error {
+		return func(ctx context.Context) error { return a.await(ctx, step) }
+	}
 	for _, step := range []struct {
 		name string
 		do   func(context.Context) error
 	}{
 		{"opening the data directory", a.openDataDir},
 		{"connecting to the broker", a.openBroker},
-		{"preparing the streams", a.openStreams},
+		{"preparing the streams", patient(a.openStreams)},
 		{"opening the store", a.openStore},
-		{"preparing the partitions", a.openPartitions},
+		{"preparing the partitions", patient(a.openPartitions)},
 		{"preparing the leases", a.openLeases},
-		{"preparing the notifiers", a.openNotifiers},
+		{"preparing the notifiers", patient(a.openNotifiers)},
 		{"starting HTTP", a.openWeb},
 	} {
 		if err := step.do(ctx); err != nil {
@@ -237,14 +242,10 @@ func (a *App) openStreams(ctx context.Context) error {
 	if a.embedded != nil {
 		layout = layout.Fit(a.embedded.StoreLimit())
 	}
-	var refs *journal.References
-	err := a.await(ctx, func(ctx context.Context) (err error) {
-		if err := journal.EnsureStreams(ctx, a.js, layout); err != nil {
-			return err
-		}
-		refs, err = journal.OpenReferences(ctx, a.js)
+	if err := journal.EnsureStreams(ctx, a.js, layout); err != nil {
 		return err
-	})
+	}
+	refs, err := journal.OpenReferences(ctx, a.js)
 	if err != nil {
 		return err
 	}

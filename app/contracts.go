@@ -14,7 +14,7 @@ var (
 	_ pipeline.Journal = ledger{}
 	_ pipeline.Input   = (*input)(nil)
 	_ pipeline.Stream  = (*input)(nil)
-	_ pipeline.Source  = source{}
+	_ pipeline.Source  = (*source)(nil)
 	_ pipeline.Witness = (*crash.Recorder)(nil)
 	_ pipeline.Pending = (*pending.Store)(nil)
 	_ web.Reader       = (*store.Store)(nil)

@@ -33,10 +33,12 @@ type lastResults struct {
 	models []modelMetric
 	hidden [2]*prometheus.Desc // models, features
 	feats  featureMetrics
+	right  qualityMetrics
 
-	mu    sync.Mutex
-	owned map[int]bool // partitions that are worked on; true: the store was asked for their models
-	of    map[lastKey]*lastResult
+	mu      sync.Mutex
+	owned   map[int]bool // partitions that are worked on; true: the store was asked for their models
+	of      map[lastKey]*lastResult
+	quality map[lastKey]*lastQuality
 }
 
 type lastKey struct {
@@ -126,7 +128,8 @@ func newLastResults(bounds config.WebMetrics, log *slog.Logger) *lastResults {
 			q:       feature("driftd_feature_q_value", "The gate's p-value, adjusted over the model's features."),
 			missing: feature("driftd_feature_missing_ratio", "Missing values over all events of the last final window."),
 		},
-		mu: sync.Mutex{}, owned: map[int]bool{}, of: map[lastKey]*lastResult{},
+		right: newQualityMetrics(),
+		mu:    sync.Mutex{}, owned: map[int]bool{}, of: map[lastKey]*lastResult{}, quality: map[lastKey]*lastQuality{},
 	}
 }
 
@@ -152,6 +155,7 @@ func (l *lastResults) end(partition int) {
 	defer l.mu.Unlock()
 	delete(l.owned, partition)
 	maps.DeleteFunc(l.of, func(_ lastKey, r *lastResult) bool { return r.partition == partition })
+	maps.DeleteFunc(l.quality, func(_ lastKey, q *lastQuality) bool { return q.partition == partition })
 }
 
 // committed takes the documents of a commit that was stored.
@@ -175,7 +179,7 @@ func (l *lastResults) take(partition int, docs []result.Doc) error {
 		if !isPart {
 			l.put(last)
 			var err error
-			if last, err = newLast(partition, d.Data); err != nil {
+			if last, err = l.begun(partition, d.Data); err != nil {
 				return fmt.Errorf("reading result %s: %w", d.ID, err)
 			}
 			continue
@@ -190,6 +194,22 @@ func (l *lastResults) take(partition int, docs []result.Doc) error {
 	}
 	l.put(last)
 	return nil
+}
+
+// begun takes the first document of a result: a summary, which its features follow, or one about quality, which is whole.
+func (l *lastResults) begun(partition int, data []byte) (*lastResult, error) {
+	var head struct {
+		Type string `json:"type"`
+	}
+	if err := json.Unmarshal(data, &head); err != nil {
+		return nil, err
+	}
+	if head.Type != "quality" {
+		return newLast(partition, data)
+	}
+	q, err := newQuality(data)
+	l.putQuality(partition, q)
+	return nil, err
 }
 
 // newLast reads a summary; nil: it is of a version or segment alone.
@@ -299,6 +319,14 @@ func (a *App) recallOnce(ctx context.Context, partitions []int) error {
 					if err := a.last.recall(ctx, a.reader, p, models[i].Model, s.ResultID); err != nil {
 						return err
 					}
+					if s.Version != result.All || s.Segment != result.All {
+						continue
+					}
+					labels := a.config.Models[models[i].Model].Labels
+					series := history.Series{Model: models[i].Model, Version: s.Version, Segment: s.Segment, Size: s.Window.Size}
+					if err := a.last.recallQuality(ctx, a.reader, p, &labels, series); err != nil {
+						return err
+					}
 				}
 			}
 		}
@@ -336,6 +364,9 @@ func (l *lastResults) Describe(ch chan<- *prometheus.Desc) {
 	for _, d := range append(l.hidden[:], l.feats.level, l.feats.gate, l.feats.threshold, l.feats.q, l.feats.missing) {
 		ch <- d
 	}
+	for _, d := range l.right.all() {
+		ch <- d
+	}
 }
 
 // Collect implements prometheus.Collector.
@@ -346,7 +377,7 @@ func (l *lastResults) Collect(ch chan<- prometheus.Metric) {
 		}
 	}
 	l.mu.Lock()
-	all := maps.Clone(l.of)
+	all, quality := maps.Clone(l.of), maps.Clone(l.quality)
 	l.mu.Unlock()
 	var names []string
 	for key := range all {
@@ -361,6 +392,9 @@ func (l *lastResults) Collect(ch chan<- prometheus.Metric) {
 			continue
 		}
 		window := influx.WindowTag(key.size)
+		if q := quality[key]; q != nil {
+			l.right.collect(gauge, q, key.model, window)
+		}
 		for _, m := range l.models {
 			for label, v := range m.read(&r.summary) {
 				labels := []string{key.model, window}

@@ -68,7 +68,7 @@ func newMetrics(registry prometheus.Registerer, a *App) *metrics {
 			{desc("driftd_ingest_messages_total", "Messages that were folded."), func(_ *App, s *snap) float64 { return float64(s.Stats.Messages) }},
 			{desc("driftd_ingest_markers_total", "Markers that were folded."), func(_ *App, s *snap) float64 { return float64(s.Stats.Markers) }},
 			{
-				desc("driftd_ingest_future_total", "Events ahead of the broker's clock, counted at the broker's time."),
+				desc("driftd_ingest_future_total", "Events and labels ahead of the broker's clock, counted at the broker's time."),
 				func(_ *App, s *snap) float64 { return float64(s.Stats.Future) },
 			},
 			{
@@ -128,6 +128,14 @@ func newMetrics(registry prometheus.Registerer, a *App) *metrics {
 				func(_ *App, s *snap) float64 { return float64(s.Stats.QualityResults) },
 			},
 			{
+				desc("driftd_compare_verdicts_total", "Verdicts about two versions that were emitted."),
+				func(_ *App, s *snap) float64 { return float64(s.Stats.Comparisons) },
+			},
+			{
+				desc("driftd_compare_pairs_late_total", "Answers that came after their window had been compared with a shadow."),
+				func(_ *App, s *snap) float64 { return float64(s.Stats.PairsLate) },
+			},
+			{
 				desc("driftd_store_documents_total", "Documents that were written to the store."),
 				func(a *App, _ *snap) float64 { return float64(a.sink.written.Load()) },
 			},
@@ -172,7 +180,7 @@ func newMetrics(registry prometheus.Registerer, a *App) *metrics {
 		Name: "driftd_build_info", Help: "Constant 1 with driftd's version.", ConstLabels: prometheus.Labels{"version": a.o.Version},
 	})
 	build.Set(1)
-	registry.MustRegister(build, m.configOK, m.configTime, m,
+	registry.MustRegister(build, m.configOK, m.configTime, a.delays, m,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{})) //nolint:exhaustruct // this process
 	m.reloaded(nil)
 	return m
@@ -220,6 +228,20 @@ func partMetrics() []partMetric {
 			func(l *look) float64 { return l.LastPause.Seconds() },
 		},
 	}
+}
+
+// newDelays returns the histogram of how long messages wait to be counted.
+func newDelays() *prometheus.HistogramVec {
+	return prometheus.NewHistogramVec(prometheus.HistogramOpts{ //nolint:exhaustruct // the rest stays empty
+		Name: "driftd_pipeline_delay_seconds", Help: "From the broker's storing a message to its being counted, of a sample of the messages.",
+		Buckets: []float64{0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 30, 60, 300, 3600, 86400},
+	}, []string{"partition"})
+}
+
+// delayObserver returns what notes the delays of a partition.
+func delayObserver(delays *prometheus.HistogramVec, partition int) func(time.Duration) {
+	h := delays.WithLabelValues(strconv.Itoa(partition))
+	return func(d time.Duration) { h.Observe(d.Seconds()) }
 }
 
 // reloaded notes the outcome of loading a configuration.

@@ -121,7 +121,7 @@ func (in *input) Open(ctx context.Context, from uint64) (pipeline.Source, error)
 	if err != nil {
 		return nil, err
 	}
-	return source{c}, nil
+	return &source{c: c, some: make([]ingest.Message, 0, atOnce), out: make([]fold.Message, 0, atOnce)}, nil
 }
 
 func (in *input) Control(ctx context.Context, data []byte) error {
@@ -144,28 +144,42 @@ func (in *input) Now(ctx context.Context) (int64, uint64, error) {
 	return ingest.BrokerNow(ctx, in.js, in.stream)
 }
 
-// source is an open consumer as the pipeline sees it.
-type source struct{ c *ingest.Consumer }
+// atOnce is how many messages the pipeline is given at a time.
+const atOnce = 64
 
-func (s source) Next(ctx context.Context, until time.Time) (fold.Message, uint64, error) {
-	m, err := s.c.NextUntil(ctx, until)
+// source is an open consumer as the pipeline sees it.
+type source struct {
+	c    *ingest.Consumer
+	some []ingest.Message
+	out  []fold.Message
+}
+
+func (s *source) Next(ctx context.Context, until time.Time) ([]fold.Message, uint64, error) {
+	some, err := s.c.NextSome(ctx, until, s.some[:0])
 	if errors.Is(err, ingest.ErrNoMessage) {
-		return fold.Message{}, 0, pipeline.ErrNoMessage
+		return nil, 0, pipeline.ErrNoMessage
 	}
 	if err != nil {
 		if gap, ok := errors.AsType[*ingest.GapError](err); ok {
-			return fold.Message{}, 0, &pipeline.LossError{From: gap.From, To: gap.To, Err: err}
+			return nil, 0, &pipeline.LossError{From: gap.From, To: gap.To, Err: err}
 		}
 		if _, ok := errors.AsType[*ingest.IdentityError](err); ok {
 			// It may concern only what was not committed, which a reload reads anew: the checkpoint's own message decides.
-			return fold.Message{}, 0, fmt.Errorf("%w: %w", pipeline.ErrReload, err)
+			return nil, 0, fmt.Errorf("%w: %w", pipeline.ErrReload, err)
 		}
-		return fold.Message{}, 0, err
+		return nil, 0, err
 	}
-	return fold.Message{Seq: m.Seq, Subject: m.Subject, Time: m.Time, Data: m.Data, Retry: m.Retry, Source: m.Source}, m.Pending, nil
+	s.out = s.out[:0]
+	for i := range some {
+		m := &some[i]
+		s.out = append(s.out, fold.Message{Seq: m.Seq, Subject: m.Subject, Time: m.Time, Data: m.Data, Retry: m.Retry, Source: m.Source})
+	}
+	pending := some[len(some)-1].Pending
+	clear(some) // the payloads may be collected
+	return s.out, pending, nil
 }
 
-func (s source) Close() { s.c.Close() }
+func (s *source) Close() { s.c.Close() }
 
 // references loads references by fingerprint and keeps them: they never change.
 type references struct {

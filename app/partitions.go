@@ -59,9 +59,8 @@ func (a *App) openPartitions(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	a.missing = missing
-	warnMissing(a.log, missing)
 	layout := c.NATS.Layout()
+	var all []*partition
 	for i, spec := range Partitions(&c.NATS) {
 		p := &partition{number: i, models: layout[i].Models} //nolint:exhaustruct // it does not work yet
 		j, err := journal.Open(ctx, a.js, a.nc, i, journal.Options{Logger: a.log})
@@ -82,10 +81,13 @@ func (a *App) openPartitions(ctx context.Context) error {
 			Budget:      fold.Budget{Messages: c.Commit.MaxMessages, Bytes: int(c.Commit.MaxBytes)},
 			IdleTimeout: c.Limits.IdleTimeout.Std(), HaltOnLoss: c.NATS.Input.OnLoss == "halt",
 			Witness: a.witness, OpenPending: a.openPending, Logger: a.log, Observe: p.observe,
+			Delay: delayObserver(a.delays, i),
 		})
 		p.forwarder = journal.NewForwarder(a.js, i, journal.ForwarderOptions{Logger: a.log})
-		a.partitions = append(a.partitions, p)
+		all = append(all, p)
 	}
+	a.partitions, a.missing = all, missing
+	warnMissing(a.log, missing)
 	return nil
 }
 

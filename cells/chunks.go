@@ -25,20 +25,13 @@ func Chunks(ref, cur *Counts) iter.Seq[[]Cell] {
 		var buf [chunkSize]Cell
 		k := chunker{buf: &buf, yield: yield}
 		points := ref.space.points
-		ends := func(lo, hi float64) (float64, float64) { return lo, hi }
-		if len(points) > 0 {
-			ends = func(lo, hi float64) (float64, float64) { return lo, min(hi, points[0]) }
-		}
-		if !walkOuter(ref.below, cur.below, ends, k.pair) {
+		if !walkOuter(ref.below, cur.below, endsBelow(points), k.pair) {
 			return
 		}
 		if !k.dense(points, &ref.cells, &cur.cells) {
 			return
 		}
-		if len(points) > 0 {
-			ends = func(lo, hi float64) (float64, float64) { return max(lo, points[len(points)-1]), hi }
-		}
-		if walkOuter(ref.above, cur.above, ends, k.pair) && k.n > 0 {
+		if walkOuter(ref.above, cur.above, endsAbove(points), k.pair) && k.n > 0 {
 			yield(buf[:k.n])
 		}
 	}

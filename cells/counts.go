@@ -91,22 +91,14 @@ func (c *Counts) AddCategories(v []byte, n uint64) {
 	if n == 0 {
 		return
 	}
-	i, ok := c.space.index[string(v)]
-	if !ok {
-		i = len(c.space.categories)
-	}
-	c.cells.add(i, n)
+	c.cells.add(c.space.category(v), n)
 	c.n += n
 }
 
 // AddCategory counts the value v of a categorical feature, compared byte for byte; one that is not tracked is `other`.
 // v is not kept.
 func (c *Counts) AddCategory(v []byte) {
-	i, ok := c.space.index[string(v)]
-	if !ok {
-		i = len(c.space.categories)
-	}
-	c.cells.inc(i)
+	c.cells.inc(c.space.category(v))
 	c.n++
 }
 
@@ -186,13 +178,7 @@ func (c *Counts) Merge(o *Counts) error {
 	if c.rangeUnknown {
 		c.min, c.max = 0, 0
 	}
-	for v := o.cells.cursor(); ; {
-		i, n, ok := v.next()
-		if !ok {
-			break
-		}
-		c.cells.add(i, n)
-	}
+	c.cells.merge(&o.cells, c.n+o.n)
 	c.below, c.above = mergeOuter(c.below, o.below), mergeOuter(c.above, o.above)
 	c.Sum.Merge(&o.Sum)
 	c.SumSquares.Merge(&o.SumSquares)

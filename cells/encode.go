@@ -16,7 +16,10 @@ const (
 
 // AppendBinary appends the canonical form of c: equal counts have equal bytes, whatever form they are held in and however
 // they came about. The Space is not in it, and neither is a version: the container says both.
-func (c *Counts) AppendBinary(b []byte) []byte {
+func (c *Counts) AppendBinary(b []byte) []byte { return c.cells.appendBinary(c.appendHead(b)) }
+
+// appendHead appends all but the cells.
+func (c *Counts) appendHead(b []byte) []byte {
 	b = wire.AppendUvarint(b, c.Missing)
 	b = wire.AppendUvarint(b, c.Inf)
 	b = wire.AppendUvarint(b, c.Invalid)
@@ -35,7 +38,7 @@ func (c *Counts) AppendBinary(b []byte) []byte {
 		b = appendOuter(b, c.below)
 		b = appendOuter(b, c.above)
 	}
-	return c.cells.appendBinary(b)
+	return b
 }
 
 // MaxEncodedLen is an upper bound of what AppendBinary appends for any counts over s, whatever they counted, as long as no

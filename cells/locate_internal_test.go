@@ -44,6 +44,7 @@ func pointSets() map[string][]float64 {
 		"whole":     {-math.MaxFloat64, -1, 0, 1, math.MaxFloat64},
 		"subnormal": {-3 * tiny, -tiny, 0, tiny, 2 * tiny, 7 * tiny}, "neighbours": {1, math.Nextafter(1, 2), math.Nextafter(math.Nextafter(1, 2), 2)},
 		"crowded": append(append([]float64{-1e300}, cluster...), 1e300), "10,000": draw(10_000, rng.NormFloat64),
+		"70,000": draw(70_000, rng.NormFloat64), "70,000 lognormal": draw(70_000, func() float64 { return math.Exp(3 * rng.NormFloat64()) }),
 	}
 }
 
@@ -86,8 +87,8 @@ func TestLocate(t *testing.T) {
 				check(points[0] + rng.Float64()*(points[n-1]/2-points[0]/2)*2)
 			}
 		}
-		if most := bucketsPerPoint*len(points) + 1; len(s.table.start) > most {
-			t.Errorf("%s: the table has %d entries, at most %d", name, len(s.table.start), most)
+		if size, most := 2*len(s.table.narrow)+4*len(s.table.wide), bytesPerPoint*len(points)+4; size > most {
+			t.Errorf("%s: the table has %d bytes, at most %d", name, size, most)
 		}
 	}
 }

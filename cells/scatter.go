@@ -2,8 +2,12 @@ package cells
 
 import "github.com/driftd/driftd/internal/exact"
 
-// searched is how many values are looked for side by side: enough that none waits for the memory of another.
-const searched = 32
+const (
+	// searched is how many values are looked for side by side: enough that none waits for the memory of another.
+	searched = 32
+	// tabled is how many points may be for their table to be in the caches, where it is faster.
+	tabled = 1 << 14
+)
 
 // AddNumbers is AddNumber for each of xs, to the bit, faster where there are many. scratch is only used during the call.
 func (c *Counts) AddNumbers(xs []float64, scratch *exact.Scatter) {
@@ -31,6 +35,21 @@ func (c *Counts) addFinite(xs []float64) {
 	lo, hi := c.min, c.max
 	c.n += uint64(len(xs))
 	points := c.space.points
+	if len(points) <= tabled {
+		for _, x := range xs {
+			x += 0
+			lo, hi = min(lo, x), max(hi, x)
+			switch i := c.space.locate(x); i {
+			case placeBelow:
+				c.below = addOuter(c.below, outerKey(x), 1)
+			case placeAbove:
+				c.above = addOuter(c.above, outerKey(x), 1)
+			default:
+				c.cells.inc(i)
+			}
+		}
+		xs = nil
+	}
 	for len(xs) > 0 {
 		var block [searched]float64
 		n := copy(block[:], xs)

@@ -27,6 +27,7 @@ type Space struct {
 	table      table
 	categories []string
 	index      map[string]int // category to cell
+	words      wordTable      // a faster index of the same, where there is one
 }
 
 // NewNumeric returns the cells of a numeric feature with the given cut points, which must be finite and strictly
@@ -74,7 +75,7 @@ func NewCategorical(categories []string) (*Space, error) {
 		}
 		index[c] = i
 	}
-	return &Space{kind: Categorical, categories: own, index: index}, nil
+	return &Space{kind: Categorical, categories: own, index: index, words: newWordTable(own)}, nil
 }
 
 // Kind returns the feature's kind.

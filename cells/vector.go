@@ -52,6 +52,59 @@ func (v *vector) add(i int, n uint64) {
 	v.wide[i] += n
 }
 
+// merge adds the counts of o, which has as many cells; all of both are at most total together.
+func (v *vector) merge(o *vector, total uint64) {
+	if o.narrow == nil && o.wide == nil && o.packed == nil {
+		return
+	}
+	v.expand()
+	if v.narrow == nil || total > math.MaxUint32 {
+		for c := o.cursor(); ; {
+			i, n, ok := c.next()
+			if !ok {
+				return
+			}
+			v.add(i, n)
+		}
+	}
+	// No count outgrows 32 bits, so that each is only added.
+	switch into := v.narrow; {
+	case o.narrow != nil:
+		into = into[:len(o.narrow)]
+		for i, n := range o.narrow {
+			into[i] += n
+		}
+	case len(o.packed) > 0 && o.packed[0] == formSparse:
+		addSparse(into, packedCursor(o.size, o.packed).packed)
+	default:
+		for c := o.cursor(); ; {
+			i, n, ok := c.next()
+			if !ok {
+				return
+			}
+			into[i] += uint32(n)
+		}
+	}
+}
+
+// addSparse adds the counts of the sparse form's body.
+func addSparse(into []uint32, p []byte) {
+	for i, cell := 0, 0; i < len(p); cell++ {
+		gap, low := int(p[i]>>4), uint64(p[i]&nibble)
+		i++
+		if gap == nibble {
+			more, n := binary.Uvarint(p[i:])
+			gap, i = gap+int(more), i+n
+		}
+		if low == nibble {
+			more, n := binary.Uvarint(p[i:])
+			low, i = low+more, i+n
+		}
+		cell += gap
+		into[cell] += uint32(low + 1)
+	}
+}
+
 // sub takes n from cell i, which has at least that.
 func (v *vector) sub(i int, n uint64) {
 	v.expand()

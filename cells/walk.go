@@ -1,8 +1,10 @@
 package cells
 
 import (
+	"cmp"
 	"iter"
 	"math"
+	"slices"
 )
 
 // Pair is one cell with the counts of both sides. For a numeric feature it is a point (Lo = Hi) or a gap; a gap's
@@ -23,21 +25,13 @@ func Walk(ref, cur *Counts) iter.Seq[Pair] {
 	}
 	return func(yield func(Pair) bool) {
 		s := ref.space
-		points := s.points
-		ends := func(lo, hi float64) (float64, float64) { return lo, hi }
-		if len(points) > 0 {
-			ends = func(lo, hi float64) (float64, float64) { return lo, min(hi, points[0]) }
-		}
-		if !walkOuter(ref.below, cur.below, ends, yield) {
+		if !walkOuter(ref.below, cur.below, endsBelow(s.points), yield) {
 			return
 		}
 		if !walkDense(s, &ref.cells, &cur.cells, yield) {
 			return
 		}
-		if len(points) > 0 {
-			ends = func(lo, hi float64) (float64, float64) { return max(lo, points[len(points)-1]), hi }
-		}
-		walkOuter(ref.above, cur.above, ends, yield)
+		walkOuter(ref.above, cur.above, endsAbove(s.points), yield)
 	}
 }
 
@@ -123,6 +117,59 @@ func (c *Counts) Quantile(q float64) (value, lo, hi float64, ok bool) {
 	return value, lo, hi, true
 }
 
+// Quantile is a quantile as Counts.Quantile encloses it.
+type Quantile struct {
+	Value, Lo, Hi float64
+	OK            bool
+}
+
+// Quantiles is Quantile for each of qs, in any order, by one walk over the cells.
+func (c *Counts) Quantiles(qs ...float64) []Quantile {
+	type statistic struct {
+		rank   uint64
+		lo, hi float64
+	}
+	out, ends := make([]Quantile, len(qs)), make([]statistic, 2*len(qs)) // two order statistics of each
+	order := make([]int, 0, len(ends))
+	for i, q := range qs {
+		if out[i].OK = c.n > 0 && c.space.kind == Numeric && q >= 0 && q <= 1; out[i].OK {
+			rank := min(uint64(math.Floor(q*float64(c.n-1))), c.n-1)
+			ends[2*i].rank, ends[2*i+1].rank = rank, min(rank+1, c.n-1)
+			order = append(order, 2*i, 2*i+1)
+		}
+	}
+	if len(order) == 0 {
+		return out
+	}
+	slices.SortFunc(order, func(a, b int) int { return cmp.Compare(ends[a].rank, ends[b].rank) })
+	var seen uint64
+	next := 0
+	for chunk := range Chunks(c, c) {
+		for k := range chunk {
+			for seen += chunk[k].Ref; next < len(order) && ends[order[next]].rank < seen; next++ {
+				e := &ends[order[next]]
+				e.lo, e.hi = c.clip(chunk[k].Lo, chunk[k].Hi)
+			}
+		}
+		if next == len(order) {
+			break
+		}
+	}
+	for i, q := range qs {
+		if !out[i].OK {
+			continue
+		}
+		h := q * float64(c.n-1)
+		a, b, t := ends[2*i], ends[2*i+1], h-math.Floor(h)
+		if !(t > 0) {
+			b = a
+		}
+		lo, hi := Interpolate(a.lo, b.lo, t), Interpolate(a.hi, b.hi, t)
+		out[i].Value, out[i].Lo, out[i].Hi = min(max(Interpolate(middle(a.lo, a.hi), middle(b.lo, b.hi), t), lo), hi), lo, hi
+	}
+	return out
+}
+
 // Interpolate returns the point t of the way from a to b, evaluated as NumPy does: from the nearer end, so that it is monotone
 // in t and exact at both ends. Each operation is rounded on its own, whatever the processor could fuse.
 func Interpolate(a, b, t float64) float64 {
@@ -147,8 +194,13 @@ func (c *Counts) orderStatistic(k uint64) (lo, hi float64) {
 			break
 		}
 	}
+	return c.clip(lo, hi)
+}
+
+// clip narrows the ends of a cell that holds values by the extremes, where they are known.
+func (c *Counts) clip(lo, hi float64) (float64, float64) {
 	if lo < hi && !c.rangeUnknown {
-		lo, hi = max(lo, c.min), min(hi, c.max)
+		return max(lo, c.min), min(hi, c.max)
 	}
 	return lo, hi
 }

@@ -443,6 +443,13 @@ type Model struct {
 	// the events, else a feature. Dimensions are not crossed. Each value costs the counts of a model of its own. See docs/segments.md.
 	Segments map[string]Segment `yaml:"segments" key:"dimension"`
 
+	// Two live versions that are compared over the same windows, by a name of yours, at most 8: a canary, a shadow or an A/B test. Each
+	// window gets a verdict: promote, hold or roll back. See docs/versions.md.
+	Compare map[string]Comparison `yaml:"compare" key:"comparison"`
+
+	// Groups of people between which the predictions are compared. See docs/fairness.md.
+	Fairness Fairness `yaml:"fairness"`
+
 	// What happened, for the reader of the page: a deployment, a campaign, a broken upstream. It is shown beside the windows
 	// that it meets, at most 1,000 of a model; nothing is counted or judged by it.
 	Annotations []Annotation `yaml:"annotations"`

@@ -53,7 +53,7 @@ func modelCounting(m Model, resolution int) fold.ModelConfig {
 		},
 		Detectors: m.Detectors,
 		Rules:     alerts(m.Rules, m.Windows),
-		Features:  nil, Predictions: nil, Segments: nil, Labels: m.Labels.counting(),
+		Features:  nil, Predictions: nil, Segments: nil, Labels: m.Labels.counting(len(m.Segments) > 0), Compare: nil,
 	}
 	if strings.HasPrefix(m.Reference.Name, fingerprintPrefix) {
 		out.Reference = m.Reference.Name
@@ -69,6 +69,12 @@ func modelCounting(m Model, resolution int) fold.ModelConfig {
 			s.Values, s.Largest = slices.Clone(m.Segments[name].Values), 0
 		}
 		out.Segments = append(out.Segments, s)
+	}
+	for _, name := range slices.Sorted(maps.Keys(m.Compare)) {
+		out.Compare = append(out.Compare, comparison(name, m.Compare[name], out.Labels, m.Windows))
+	}
+	if out.Labels != nil {
+		out.Labels.Fairness = m.Fairness.counting()
 	}
 	for name, f := range m.Features {
 		own := fold.FeatureConfig{Ignore: f.Ignore, Detectors: nil}

@@ -245,9 +245,25 @@ func (d *document) decodeSlice(node ast.Node, path string, v reflect.Value) {
 		}
 		p := joinIndex(path, i)
 		d.keys[p], d.values[p] = placeOf(value), placeOf(value)
+		empty(out.Index(i))
 		d.decode(value, p, out.Index(i))
 	}
 	v.Set(out)
+}
+
+// empty makes the lists and maps of a list's element empty ones: to leave one out is to say [] or {}.
+func empty(v reflect.Value) {
+	if v.Kind() != reflect.Struct {
+		return
+	}
+	for _, f := range v.Fields() {
+		switch {
+		case f.Kind() == reflect.Slice:
+			f.Set(reflect.MakeSlice(f.Type(), 0, 0))
+		case f.Kind() == reflect.Map:
+			f.Set(reflect.MakeMap(f.Type()))
+		}
+	}
 }
 
 // decodeText decodes a value that has a text form of its own: a Duration, Bytes or a Time.

@@ -66,7 +66,8 @@ func (c *Config) newModel() Model {
 	d := &c.Defaults
 	return Model{
 		Windows: slices.Clone(d.Windows), Pane: d.Pane, Lateness: d.Lateness, WatermarkDelay: d.WatermarkDelay,
-		Detectors: d.Detectors, Rules: cloneRules(d.Rules), Labels: newLabels(), Features: map[string]Feature{}, Segments: map[string]Segment{}, Annotations: []Annotation{},
+		Detectors: d.Detectors, Rules: cloneRules(d.Rules), Labels: newLabels(), Fairness: newFairness(), Features: map[string]Feature{}, Segments: map[string]Segment{},
+		Compare: map[string]Comparison{}, Annotations: []Annotation{},
 	}
 }
 
@@ -102,12 +103,20 @@ func DefaultNotifier() Notifier {
 	}
 }
 
+// DefaultSegment returns a segment dimension that says nothing of its own.
+func DefaultSegment() Segment {
+	return Segment{Values: []string{}, Largest: reference.DefaultSegments}
+}
+
 func (m *Model) element(field, key string) any {
 	if field == "rules" {
 		return Rule{} //nolint:exhaustruct // completeRules fills in what the file does not say
 	}
 	if field == "segments" {
-		return Segment{Values: []string{}, Largest: reference.DefaultSegments}
+		return DefaultSegment()
+	}
+	if field == "compare" {
+		return DefaultComparison()
 	}
 	return m.Feature(roleOf(key), key)
 }

@@ -1,11 +1,15 @@
 package config
 
 import (
+	"cmp"
+	"maps"
 	"math"
 	"reflect"
 	"slices"
+	"strings"
 	"time"
 
+	"github.com/driftd/driftd/alerting"
 	"github.com/driftd/driftd/fold"
 	"github.com/driftd/driftd/labels"
 	"github.com/driftd/driftd/quality"
@@ -30,7 +34,7 @@ type Labels struct {
 	MaxPending int `yaml:"max_pending" min:"1000" max:"100000000"`
 
 	// How long after a window's end its quality is said: at most 8 times, each later than the one before, at most `horizon`. Labels that come after the
-	// last one change nothing. It is also said with the window's own result, which no rule looks at.
+	// last one change nothing. It is also said with the window's own result, which only rules with `estimate` look at.
 	Maturities []Duration `yaml:"maturities"`
 
 	// What the model predicts.
@@ -50,18 +54,21 @@ type Labels struct {
 
 	// Calibration bins of equal width.
 	Bins int `yaml:"bins" min:"2" max:"100"`
+
+	// The quality is counted and said by the model's `segments`, too. Each prediction that waits takes a byte more for each dimension, and one.
+	Segments bool `yaml:"segments"`
 }
 
 // newLabels returns labels that are only counted.
 func newLabels() Labels {
 	return Labels{
 		Mode: "", Rate: 1, Horizon: 7 * Day, MaxPending: 1_000_000, Maturities: []Duration{Duration(time.Hour), Day, 7 * Day}, Task: "binary",
-		Positive: "", Negative: "", Threshold: quality.DefaultThreshold, Classes: []string{}, Bins: quality.DefaultBins,
+		Positive: "", Negative: "", Threshold: quality.DefaultThreshold, Classes: []string{}, Bins: quality.DefaultBins, Segments: true,
 	}
 }
 
-// counting returns the labels as the fold knows them; nil where they are only counted.
-func (l *Labels) counting() *fold.Labels {
+// counting returns the labels of a model with or without segments as the fold knows them; nil where they are only counted.
+func (l *Labels) counting(segments bool) *fold.Labels {
 	if l.Mode == "" {
 		return nil
 	}
@@ -70,6 +77,7 @@ func (l *Labels) counting() *fold.Labels {
 			Mode: l.Mode, Rate: uint32(math.Round(l.Rate * labels.Million)), Horizon: l.Horizon.Milliseconds(), MaxPending: l.MaxPending, Maturities: nil,
 		},
 		Task: l.Task, Positive: l.Positive, Negative: l.Negative, Threshold: l.Threshold, Classes: slices.Clone(l.Classes), Bins: l.Bins,
+		Segments: l.Segments && segments, Fairness: nil,
 	}
 	if l.Mode != labels.ModeSample {
 		out.Join.Rate = labels.Million
@@ -100,7 +108,7 @@ func (k *checker) checkModelLabels(path string, m *Model) {
 		k.fail(path+".threshold", nil, "must be a number, got %v", l.Threshold)
 		return
 	}
-	counted := l.counting()
+	counted := l.counting(len(m.Segments) > 0)
 	if _, known := quality.ParseTask(l.Task); !known {
 		return // reported as a choice
 	}
@@ -119,6 +127,39 @@ func (k *checker) checkModelLabels(path string, m *Model) {
 	if timing := modelCounting(*m, k.c.Defaults.Resolution).Timing; timing.Validate() == nil && counted.Join.Validate() == nil {
 		if err := counted.Validate(timing); err != nil {
 			k.fail(path+".maturities", []string{path}, "cannot be: %v", err)
+		}
+	}
+}
+
+// checkQualityRules applies the rules about the rules that look at the quality of a model.
+func (k *checker) checkQualityRules(path string, m *Model) {
+	for _, name := range slices.Sorted(maps.Keys(m.Rules)) {
+		r := m.Rules[name]
+		of := r.alert(name, m.Windows)
+		if !r.Enabled || !of.OfQuality() || of.Validate() != nil {
+			continue
+		}
+		p := joinKey(path+".rules", name)
+		if m.Labels.Mode == "" {
+			if k.d.written(p) && !reflect.DeepEqual(r, k.c.Defaults.Rules[name]) { // those of the defaults look at what there is
+				k.fail(p, nil, "looks at the model's quality, and its labels are only counted: give labels a mode")
+			}
+			continue
+		}
+		if of.Kind == alerting.KindFairness {
+			switch {
+			case len(m.Fairness.Dimensions) == 0:
+				k.fail(p, nil, "looks at groups, and the model compares none: name fairness.dimensions")
+			case of.Dimension != "" && !slices.Contains(m.Fairness.Dimensions, of.Dimension):
+				k.fail(p+".dimension", []string{p}, "must be one of fairness.dimensions (%s), got %q", list(m.Fairness.Dimensions, "and"), shorten(of.Dimension))
+			}
+		}
+		metric := cmp.Or(r.Metric, strings.TrimPrefix(r.Change.Series, "quality."))
+		if known := alerting.TaskMetrics(m.Labels.Task); metric != "" && known != nil && of.Kind != alerting.KindFairness && !slices.Contains(known, metric) {
+			k.fail(p+".metric", []string{p + ".change.series", p, path}, "is %s, which a %s task has not got; there are %s", shorten(metric), m.Labels.Task, list(known, "and"))
+		}
+		if r.Maturity != 0 && !slices.Contains(m.Labels.Maturities, r.Maturity) {
+			k.fail(p+".maturity", []string{p, path}, "must be one of the model's labels.maturities (%v), got %s", m.Labels.Maturities, r.Maturity)
 		}
 	}
 }

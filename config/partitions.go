@@ -47,7 +47,7 @@ func (k *checker) checkPartitions() {
 		return
 	case len(all) > maxPartitions:
 		k.fail(path, nil, "must be at most %d, got %d", maxPartitions, len(all))
-	case k.d.written("nats.stream"):
+	case k.c.NATS.Stream != Default().NATS.Stream: // which a printed configuration always names
 		k.fail("nats.stream", []string{path}, "cannot be used together with %s: name the stream as a partition of its own", path)
 	}
 	models, streams := map[string]string{}, map[string]string{}

@@ -21,7 +21,7 @@ type Rule struct {
 	Enabled bool `yaml:"enabled"`
 
 	// What the rule looks at; required for a rule with a name of its own. See docs/alerting.md for each.
-	Kind string `yaml:"kind" enum:"feature_drift|prediction_drift|drift_share|missing_values|invalid_values|unseen_values|out_of_range|latency|latency_bound|latency_slo|error_rate|error_slo|throughput_drop|no_data|loss|quality|label_coverage|change_point|condition"`
+	Kind string `yaml:"kind" enum:"feature_drift|prediction_drift|drift_share|missing_values|invalid_values|unseen_values|out_of_range|latency|latency_bound|latency_slo|error_rate|error_slo|throughput_drop|no_data|loss|quality|label_coverage|fairness|change_point|condition"`
 
 	// Whose windows it looks at: of `all` versions together, or of `each` version.
 	Scope string `yaml:"scope" enum:"all|each"`
@@ -36,8 +36,26 @@ type Rule struct {
 	// The quantile of the latency (latency, latency_bound): 0.5, 0.9, 0.95, 0.99 or 0.999.
 	Quantile float64 `yaml:"quantile"`
 
-	// The metric of the model's quality (quality).
+	// The metric of the model's quality (quality), by its name in results. Empty with `relative`: roc_auc of a binary task (accuracy where the reference
+	// has no scores), accuracy of a multiclass one, mae of a regression. Or the measure of fairness (fairness): docs/fairness.md has them.
 	Metric string `yaml:"metric"`
+
+	// At which of the model's `labels.maturities` a window is judged (quality, label_coverage, fairness, a change_point of quality); 0s: the last of
+	// them, and with the window's own result where fairness needs no label (demographic_parity_…).
+	Maturity Duration `yaml:"maturity"`
+
+	// Whether `threshold` is the share by which the metric may be worse than the reference's (quality), or the label coverage less than in the windows
+	// before (label_coverage), or how much higher the error rate may be than the reference's: 0.02 is two percentage points (error_rate).
+	Relative bool `yaml:"relative"`
+
+	// Looks at what is estimated without labels, with the window's own result (quality).
+	Estimate bool `yaml:"estimate"`
+
+	// From how many labels on a metric is judged, and label_coverage from how many predictions on.
+	MinLabels int `yaml:"min_labels"`
+
+	// The dimension of the model's `fairness` whose groups are looked at (fairness); empty: those of any.
+	Dimension string `yaml:"dimension"`
 
 	// The features that a rule on features looks at; empty: all.
 	Features []string `yaml:"features"`
@@ -80,8 +98,8 @@ type Rule struct {
 
 // Change is a series of windows and the detector of a change of its level, see docs/alerting.md.
 type Change struct {
-	// error_rate, throughput, drift_share, latency.mean, latency.p50, latency.p90, latency.p95, latency.p99 or latency.p999; or, of each of the
-	// rule's `features`, mean or a statistic.
+	// error_rate, throughput, drift_share, latency.mean, latency.p50, latency.p90, latency.p95, latency.p99, latency.p999 or `quality.` and a metric
+	// (quality.accuracy); or, of each of the rule's `features`, mean or a statistic.
 	Series string `yaml:"series"`
 
 	// How a change is found.
@@ -157,6 +175,7 @@ func (h *Hits) UnmarshalText(text []byte) error {
 func ruleOf(r alerting.Rule) Rule {
 	out := Rule{
 		Enabled: true, Kind: string(r.Kind), Scope: string(r.Scope), Severity: r.Severity, Threshold: r.Threshold, Quantile: 0, Metric: r.Metric,
+		Maturity: milliseconds(r.Maturity), Relative: r.Relative, Estimate: r.Estimate, MinLabels: r.MinLabels, Dimension: r.Dimension,
 		Features: slices.Clone(r.Features), Segments: slices.Clone(r.Segments), When: Text(r.When), SLO: SLO{Objective: 0, Latency: 0, Burns: []Burn{}}, For: Hits{r.Hits, r.Of},
 		Change: Change{Series: "", Detector: alerting.DetectorCUSUM, Direction: alerting.DirectionBoth, Threshold: 0, Warmup: 0},
 		Clear:  r.Clear, Quiet: r.Quiet, KeepFiringFor: milliseconds(r.KeepFiring), Labels: map[string]string{}, Annotations: map[string]Text{},
@@ -193,7 +212,8 @@ func milliseconds(ms int64) Duration { return Duration(ms) * 1_000_000 }
 func (r Rule) alert(name string, windows []Window) alerting.Rule {
 	out := alerting.Rule{
 		Name: name, Kind: alerting.Kind(r.Kind), Scope: alerting.Scope(r.Scope), Severity: r.Severity, Threshold: r.Threshold, Quantile: "",
-		Metric: r.Metric, Features: nil, Segments: nil, When: string(r.When), Change: nil, SLO: nil, Hits: r.For[0], Of: r.For[1], Clear: r.Clear, Quiet: r.Quiet,
+		Metric: r.Metric, Maturity: r.Maturity.Milliseconds(), Relative: r.Relative, Estimate: r.Estimate, MinLabels: r.MinLabels, Dimension: r.Dimension, Features: nil, Segments: nil,
+		When: string(r.When), Change: nil, SLO: nil, Hits: r.For[0], Of: r.For[1], Clear: r.Clear, Quiet: r.Quiet,
 		KeepFiring: r.KeepFiringFor.Milliseconds(), Labels: nil, Annotations: nil, Inhibits: nil,
 	}
 	if r.Quantile != 0 {
@@ -391,11 +411,7 @@ func (k *checker) statistics(path, when string) []finding {
 	if err != nil {
 		return nil
 	}
-	var known []string
-	for _, s := range detectors.Builtin() {
-		known = append(known, s.Name)
-	}
-	slices.Sort(known)
+	known := slices.Sorted(slices.Values(detectors.Names()))
 	var out []finding
 	_, names := c.Statistics()
 	for _, name := range names {

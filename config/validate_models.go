@@ -72,6 +72,9 @@ func (k *checker) checkModel(name string, m Model, inherited []finding) {
 	k.reportOwn("defaults", inherited, path, own)
 	k.checkSegments(path, m)
 	k.checkModelLabels(path+".labels", &m)
+	k.checkQualityRules(path, &m)
+	k.checkComparisons(path, m)
+	k.checkFairness(path+".fairness", &m)
 	k.checkAnnotations(path+".annotations", m.Annotations)
 	for _, feature := range slices.Sorted(maps.Keys(m.Features)) {
 		f := m.Features[feature]

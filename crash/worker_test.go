@@ -184,12 +184,15 @@ func (s *stream) Control(context.Context, []byte) error { return pipeline.ErrRea
 
 type source struct{ c *ingest.Consumer }
 
-func (s source) Next(ctx context.Context, until time.Time) (fold.Message, uint64, error) {
-	m, err := s.c.NextUntil(ctx, until)
+func (s source) Next(ctx context.Context, until time.Time) (out []fold.Message, pending uint64, err error) {
+	some, err := s.c.NextSome(ctx, until, make([]ingest.Message, 0, 3))
 	if errors.Is(err, ingest.ErrNoMessage) {
 		err = pipeline.ErrNoMessage
 	}
-	return fold.Message{Seq: m.Seq, Subject: m.Subject, Time: m.Time, Data: m.Data}, m.Pending, err
+	for _, m := range some {
+		out, pending = append(out, fold.Message{Seq: m.Seq, Subject: m.Subject, Time: m.Time, Data: m.Data}), m.Pending
+	}
+	return out, pending, err
 }
 
 func (s source) Close() { s.c.Close() }

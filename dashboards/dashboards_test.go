@@ -16,6 +16,7 @@ import (
 	"github.com/driftd/driftd/dashboards"
 	"github.com/driftd/driftd/detectors"
 	"github.com/driftd/driftd/influx"
+	"github.com/driftd/driftd/quality"
 )
 
 // board is what the rules look at.
@@ -274,6 +275,51 @@ var (
 	qlTag           = regexp.MustCompile(`"(\w+)" (?:=~?) `)
 )
 
+// aMetric is what a query is looked at with where a variable is a part of its fields' names.
+const aMetric = "accuracy"
+
+// Every choice of the variable for a metric of quality is one that some task has.
+func TestQualityIsChosenFromWhatIsMeasured(t *testing.T) {
+	measured := map[string]bool{}
+	for _, task := range []quality.Task{quality.Binary, quality.Multiclass, quality.Regression} {
+		cfg := quality.Default(task)
+		if task == quality.Multiclass {
+			cfg.Classes = []string{"a", "b", "c"}
+		}
+		spec, err := quality.NewSpec(cfg)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, m := range quality.Evaluate(quality.NewCounts(spec)) {
+			measured[m.Name] = measured[m.Name] || m.Class == ""
+		}
+	}
+	found := 0
+	for _, b := range load(t) {
+		for _, v := range b.Templating.List {
+			if v.Type != "custom" {
+				continue
+			}
+			found++
+			var choices string
+			if err := json.Unmarshal(v.Query, &choices); err != nil {
+				t.Fatal(err)
+			}
+			for choice := range strings.SplitSeq(choices, ",") {
+				if !measured[choice] {
+					t.Errorf("%s: %s is no metric of all classes together", b.UID, choice)
+				}
+			}
+			if !strings.Contains(","+choices+",", ","+aMetric+",") {
+				t.Errorf("%s: %s is not to choose", b.UID, aMetric)
+			}
+		}
+	}
+	if found != 2 {
+		t.Errorf("%d dashboards let a metric be chosen, want those of a model in Flux and InfluxQL", found)
+	}
+}
+
 // Every measurement, field and tag that a query names is one that the writer writes.
 func TestQueriesNameWhatIsWritten(t *testing.T) {
 	schema := map[string]influx.Measurement{}
@@ -281,19 +327,22 @@ func TestQueriesNameWhatIsWritten(t *testing.T) {
 		schema[m.Name] = m
 	}
 	statistics := map[string]bool{}
-	for _, d := range detectors.Builtin() {
+	for _, name := range detectors.Names() {
 		for _, suffix := range []string{"", influx.SuffixP, influx.SuffixLower, influx.SuffixUpper, influx.SuffixBaseline} {
-			statistics[d.Name+suffix] = true
+			statistics[name+suffix] = true
 		}
 	}
 	family := regexp.MustCompile(`<\w+>`)
 	known := func(m influx.Measurement, field string) bool {
-		return m.Name == influx.MeasurementFeature && statistics[field] || slices.ContainsFunc(m.Fields, func(f influx.Field) bool {
+		name := strings.TrimPrefix(strings.TrimPrefix(field, influx.BaselineOf), influx.EstimateOf)
+		name = strings.TrimSuffix(strings.TrimSuffix(name, influx.SuffixLower), influx.SuffixUpper)
+		return m.Name == influx.MeasurementQuality && name == aMetric || m.Name == influx.MeasurementFeature && statistics[field] || slices.ContainsFunc(m.Fields, func(f influx.Field) bool {
 			return !strings.HasPrefix(f.Name, "<") && regexp.MustCompile("^"+family.ReplaceAllString(f.Name, `\d+`)+"$").MatchString(field)
 		})
 	}
 	fields, tags := 0, 0
 	check := func(where, query string) {
+		query = strings.ReplaceAll(query, "${metric:raw}", aMetric)
 		name := first(fluxMeasurement.FindStringSubmatch(query), qlMeasurement.FindStringSubmatch(query))
 		m, ok := schema[name]
 		if !ok {

@@ -27,6 +27,14 @@ const (
 	milesPerHour = 460
 )
 
+// The simulated report of a landing: it comes some hours later, exponentially distributed and drawn by the flight's row, and one
+// of twenty never does.
+const (
+	reportMean = 10 * time.Hour
+	reportSeed = 2002
+	unreported = 20
+)
+
 // prediction is an event as the model's service would log it.
 type prediction struct {
 	Model      string   `json:"model"`
@@ -48,7 +56,7 @@ type features struct {
 	DestinationMean float64 `json:"destination_delay_mean"`
 }
 
-// label is what is known at landing.
+// label is what is known once the landing is reported.
 type label struct {
 	Model string `json:"model"`
 	ID    string `json:"id"`
@@ -56,11 +64,13 @@ type label struct {
 	Label int    `json:"label"` // 1: more than LateMinutes late
 }
 
-// Log is the log of the model for some flights: a prediction at each departure, a label at each landing, in order of time.
+// Log is the log of the model for some flights: a prediction at each departure, a label when its landing is reported, in order of
+// time.
 type Log struct {
 	Flights   []Flight // in order of departure
 	Model     *Model
 	Incidents []Incident // that are injected; nil: none
+	End       int64      // reports from here on are not in it, Unix milliseconds; 0: all are
 }
 
 // Record is one line of a log.
@@ -83,7 +93,9 @@ func (l *Log) Records() iter.Seq[Record] {
 		entries = append(entries, entry{f.Departure, false, i})
 	}
 	for i, f := range l.Flights {
-		entries = append(entries, entry{landing(f), true, i})
+		if at, reported := report(f); reported && (l.End == 0 || at < l.End) {
+			entries = append(entries, entry{at, true, i})
+		}
 	}
 	slices.SortStableFunc(entries, func(a, b entry) int { return cmp.Compare(a.time, b.time) })
 	return func(yield func(Record) bool) {
@@ -102,7 +114,8 @@ func (l *Log) line(f Flight, isLabel bool) []byte {
 		if f.Late() {
 			late = 1
 		}
-		record = label{ModelName, id(f), stamp(landing(f)), late}
+		at, _ := report(f)
+		record = label{ModelName, id(f), stamp(at), late}
 	}
 	line, err := json.Marshal(record)
 	if err != nil {
@@ -145,6 +158,15 @@ func landing(f Flight) int64 {
 	air := time.Duration(float64(f.Miles) / milesPerHour * float64(time.Hour))
 	minutes := (taxi + air + time.Duration(f.Delay)*time.Minute).Round(time.Minute)
 	return f.Departure + max(minutes, time.Minute).Milliseconds()
+}
+
+// report is when a landing is reported, if it ever is.
+func report(f Flight) (at int64, reported bool) {
+	if f.Row%unreported == 0 {
+		return 0, false
+	}
+	wait := rand.New(rand.NewPCG(reportSeed, uint64(f.Row))).ExpFloat64() * float64(reportMean) //nolint:gosec // a simulation that must repeat
+	return landing(f) + time.Duration(wait).Round(time.Minute).Milliseconds(), true
 }
 
 func round(x float64, digits int) float64 {

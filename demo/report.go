@@ -21,8 +21,9 @@ type Report struct {
 	windows  int
 	events   uint64
 	labels   uint64
-	last     map[string]int64 // start of the newest window with events, by version
-	natural  map[string]*calm // by feature, of the days without an injected incident
+	last     map[string]int64  // start of the newest window with events, by version
+	natural  map[string]*calm  // by feature, of the days without an injected incident
+	judged   map[int64]*judged // quality by start of the window
 }
 
 // alert is an incident that fired.
@@ -42,10 +43,13 @@ type calm struct {
 	needs            uint64
 }
 
+// judged is what was said of the quality of a window: first without labels, and last with those that had come.
+type judged struct{ foretold, known *result.Quality }
+
 // NewReport returns an empty report of a log with injected incidents.
 func NewReport(injected []Incident) *Report {
 	return &Report{
-		injected: injected, alerts: nil, windows: 0, events: 0, labels: 0, last: map[string]int64{}, natural: map[string]*calm{},
+		injected: injected, alerts: nil, windows: 0, events: 0, labels: 0, last: map[string]int64{}, natural: map[string]*calm{}, judged: map[int64]*judged{},
 	}
 }
 
@@ -89,6 +93,24 @@ func (r *Report) Features(d *result.FeatureDoc) {
 		if c.judged++; c.judged == 1 || *gate > c.largest {
 			c.largest, c.at = *gate, d.Window.Start
 		}
+	}
+}
+
+// Quality adds what was said of the quality of a window at a maturity.
+func (r *Report) Quality(q *result.Quality) {
+	if q.Key.Version != result.All || q.Key.Segment != result.All {
+		return
+	}
+	j := r.judged[q.Window.Start]
+	if j == nil {
+		j = &judged{foretold: nil, known: nil}
+		r.judged[q.Window.Start] = j
+	}
+	if q.Maturity == 0 {
+		j.foretold = q
+	}
+	if q.Final {
+		j.known = q
 	}
 }
 
@@ -167,6 +189,7 @@ func (r *Report) Summary(took time.Duration, labelled []Flight) string {
 	if others == 0 {
 		fmt.Fprintf(&b, "also      no other alert\n")
 	}
+	r.describeQuality(&b)
 	r.describeNatural(&b)
 	fmt.Fprintf(&b, "%-8s  share of flights that were late, the label:%s\n", "", lateShares(labelled))
 	return b.String()
@@ -212,6 +235,55 @@ func days(ms int64) string {
 		return fmt.Sprintf("%.3g days", n)
 	}
 	return "1 day"
+}
+
+// describeQuality says how right the model was, and how well that was foretold before its labels came.
+func (r *Report) describeQuality(b *strings.Builder) {
+	var days, inBand, banded int
+	var maturity int64
+	var predictions, labels uint64
+	var waits, values []float64
+	for _, start := range slices.Sorted(maps.Keys(r.judged)) {
+		j := r.judged[start]
+		if j.known == nil || j.known.Labels == 0 || j.known.DelayP50 == nil {
+			continue
+		}
+		days++
+		maturity, predictions, labels = j.known.Maturity, predictions+j.known.Predictions, labels+j.known.Labels
+		waits = append(waits, *j.known.DelayP50)
+		accuracy := measured(j.known.Metrics, "accuracy")
+		if accuracy == nil || accuracy.Value == nil {
+			continue
+		}
+		values = append(values, *accuracy.Value)
+		if j.foretold == nil || j.foretold.Estimate == nil {
+			continue
+		}
+		if band := measured(j.foretold.Estimate.Metrics, "accuracy"); band != nil && band.Lower != nil && band.Upper != nil {
+			banded++
+			if *band.Lower <= *accuracy.Value && *accuracy.Value <= *band.Upper {
+				inBand++
+			}
+		}
+	}
+	if days == 0 || len(values) == 0 {
+		return
+	}
+	slices.Sort(waits)
+	slices.Sort(values)
+	hours := func(ms float64) float64 { return ms / float64(time.Hour.Milliseconds()) }
+	fmt.Fprintf(b, "quality   of %d days, %.3g hours after each: labels of %.1f %% of the predictions, half of a day's within %.1f hours\n",
+		days, hours(float64(maturity)), 100*float64(labels)/float64(predictions), hours(waits[len(waits)/2]))
+	fmt.Fprintf(b, "%-8s  accuracy %.3f to %.3f, half of the days above %.3f; foretold at the day's end without labels: in its band on %d of %d days\n",
+		"", values[0], values[len(values)-1], values[len(values)/2], inBand, banded)
+}
+
+// measured returns a metric of all classes by name, nil where there is none.
+func measured(of []result.Metric, name string) *result.Metric {
+	if i := slices.IndexFunc(of, func(m result.Metric) bool { return m.Name == name && m.Class == "" }); i >= 0 {
+		return &of[i]
+	}
+	return nil
 }
 
 // describeNatural says how far each feature moved on its own.

@@ -88,6 +88,42 @@ func TestReportOfNaturalMovement(t *testing.T) {
 	}
 }
 
+// Three days by hand: coverage (90+60)/(100+100), accuracies 0.7 and 0.9, the first inside of the band that was foretold and the second
+// above it. The third day's last labels have not come; what is said of a version does not count.
+func TestReportOfQuality(t *testing.T) {
+	r := demo.NewReport(nil)
+	accuracy := func(v, lower, upper float64) []result.Metric {
+		return []result.Metric{{Name: "accuracy", Class: "", N: 90, Value: &v, Lower: &lower, Upper: &upper, Least: nil, Most: nil, Reason: ""}}
+	}
+	say := func(version string, day int, maturity int64, labels uint64, final bool, known, foretold []result.Metric) {
+		start := month(time.March) + int64(day)*aDay
+		r.Quality(&result.Quality{ //nolint:exhaustruct // what a report reads
+			Key: result.Key{Model: demo.ModelName, Version: version, Segment: result.All}, Window: result.Window{Start: start, End: start + aDay, Size: aDay},
+			Maturity: maturity, Final: final, Predictions: 100, Labels: labels, DelayP50: new(float64(7+day) * 3_600_000), Metrics: known,
+			Estimate: &result.Estimate{Metrics: foretold}, //nolint:exhaustruct // the same
+		})
+	}
+	for day := range 3 {
+		say(result.All, day, 0, 10, false, accuracy(0.1, 0, 1), accuracy(0.75, 0.65, 0.8))
+	}
+	say(result.All, 0, 3*aDay, 90, true, accuracy(0.7, 0.6, 0.8), accuracy(0, 0, 0))
+	say("2", 0, 3*aDay, 5, true, accuracy(0.2, 0.1, 0.3), accuracy(0, 0, 0))
+	say(result.All, 1, 3*aDay, 60, true, accuracy(0.9, 0.8, 1), accuracy(0, 0, 0))
+	say(result.All, 2, aDay, 80, false, accuracy(0.3, 0.2, 0.4), accuracy(0, 0, 0))
+	text := r.Summary(0, nil)
+	for _, want := range []string{
+		"quality   of 2 days, 72 hours after each: labels of 75.0 % of the predictions, half of a day's within 8.0 hours",
+		"accuracy 0.700 to 0.900, half of the days above 0.900; foretold at the day's end without labels: in its band on 1 of 2 days",
+	} {
+		if !strings.Contains(text, want) {
+			t.Errorf("the summary does not say %q:\n%s", want, text)
+		}
+	}
+	if text := demo.NewReport(nil).Summary(0, nil); strings.Contains(text, "quality") {
+		t.Errorf("quality that nobody told of:\n%s", text)
+	}
+}
+
 func TestAlert(t *testing.T) {
 	want := "2001-03-06  FIRING    warning   flight-delay: origin missing-values\n" + strings.Repeat(" ", 32) + "because\n" + strings.Repeat(" ", 32) + "of this\n"
 	if diff := cmp.Diff(want, demo.Alert(at(6, result.Firing, "a", "missing-values", "origin", result.All, 5))); diff != "" {

@@ -237,6 +237,99 @@ func TestComposeRunsWhatDriftdHas(t *testing.T) {
 	}
 }
 
+// The library that Docker Compose is made of reads the file, and finds what is wrong in one that is spoiled.
+func TestComposeIsReadByItsLibrary(t *testing.T) {
+	check := func(file string) (string, error) {
+		out, err := exec.Command("go", "-C", "../tools/compose", "run", ".", file).CombinedOutput()
+		return string(out), err
+	}
+	here, err := filepath.Abs(".")
+	if err != nil {
+		t.Fatal(err)
+	}
+	out, err := check(filepath.Join(here, "compose.yaml"))
+	if err != nil || !strings.Contains(out, "driftd: services [") {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	for fault, text := range map[string]string{
+		"a condition that there is not": strings.Replace(read(t, "compose.yaml"), "service_healthy", "service_well", 1),
+		"a key that there is not":       strings.Replace(read(t, "compose.yaml"), "healthcheck:", "health:", 1),
+		"a volume that there is not":    strings.Replace(read(t, "compose.yaml"), "nats-data:/data", "nats-date:/data", 1),
+	} {
+		file := filepath.Join(t.TempDir(), "compose.yaml")
+		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if out, err := check(file); err == nil {
+			t.Errorf("%s: nothing is wrong: %s", fault, out)
+		}
+	}
+}
+
+// ports are where each service listens: NATS and driftd by their configurations, the others by their images' defaults.
+func ports(t *testing.T) map[string][]string {
+	t.Helper()
+	monitoring := regexp.MustCompile(`(?m)^http: (\d+)$`).FindStringSubmatch(read(t, "nats.conf"))
+	page := regexp.MustCompile(`listen: 0\.0\.0\.0:(\d+)`).FindStringSubmatch(read(t, "driftd.yaml"))
+	if monitoring == nil || page == nil {
+		t.Fatalf("nats.conf has the monitoring at %q, driftd.yaml the page at %q", monitoring, page)
+	}
+	return map[string][]string{
+		"nats": {"4222", monitoring[1]}, "driftd": {page[1]}, "influxdb": {"8086"}, "alertmanager": {"9093"}, "prometheus": {"9090"}, "grafana": {"3000"},
+	}
+}
+
+// Health checks are commands that the images have, and ask the port at which the service listens; so do the other services, and what is
+// published.
+func TestComposeAsksWhereServicesListen(t *testing.T) {
+	var c compose
+	if err := yaml.Unmarshal([]byte(read(t, "compose.yaml")), &c); err != nil {
+		t.Fatal(err)
+	}
+	listens := ports(t)
+	// What the images have beside their server, by their Dockerfiles: BusyBox in those of Prometheus and on Alpine, Grafana curl since
+	// its pull request 65547, which says that there was no wget, InfluxDB its client, and driftd itself alone.
+	has := map[string]string{
+		"nats": "wget", "prom/prometheus": "wget", "prom/alertmanager": "wget", "grafana/grafana": "curl", "influxdb": "influx", "driftd": "/usr/local/bin/driftd",
+	}
+	port := regexp.MustCompile(`127\.0\.0\.1:(\d+)`)
+	asked := 0
+	for name, s := range c.Services {
+		for _, p := range s.Ports {
+			published := strings.Split(p, ":")
+			if len(published) != 3 || published[1] != published[2] || !slices.Contains(listens[name], published[2]) {
+				t.Errorf("%s publishes %s and listens at %v", name, p, listens[name])
+			}
+		}
+		if s.Healthcheck == nil {
+			continue
+		}
+		image, _, _ := strings.Cut(s.Image, ":")
+		test := s.Healthcheck.Test
+		if len(test) < 2 || test[0] != "CMD" || test[1] != has[image] {
+			t.Errorf("%s: the image %s has %q, the health check is %q", name, image, has[image], test)
+		}
+		for _, m := range port.FindAllStringSubmatch(strings.Join(test, " "), -1) {
+			asked++
+			if !slices.Contains(listens[name], m[1]) {
+				t.Errorf("%s: the health check asks port %s, and it listens at %v", name, m[1], listens[name])
+			}
+		}
+	}
+	address := regexp.MustCompile(`\b(nats|driftd|influxdb|alertmanager|prometheus|grafana):(\d{4,5})\b`)
+	for _, file := range []string{"compose.yaml", "driftd.yaml", "prometheus/prometheus.yml", "alertmanager.yml", "nats.conf"} {
+		for _, m := range address.FindAllStringSubmatch(read(t, file), -1) {
+			asked++
+			if !slices.Contains(listens[m[1]], m[2]) {
+				t.Errorf("%s asks %s, which listens at %v", file, m[0], listens[m[1]])
+			}
+		}
+	}
+	if asked < 10 { // five health checks with a port; driftd asks three services, Prometheus two, Grafana two
+		t.Errorf("only %d addresses were found", asked)
+	}
+}
+
 func healthArgs(check *struct{ Test []string }) []string {
 	if check == nil {
 		return nil

@@ -19,12 +19,12 @@ import (
 // Special cases: either side empty, fewer than 4 values, or all in one place: null. Ties: mid-ranks, at points.
 // Bounds: where every reference value is a cut point, only ties among the window's values inside one gap are not known, and the value holds
 // them distinct. Above the resolution the order inside gaps is not known either; the value lets d be linear there. p is that of Lower.
-// Cost: a walk of its own over the cells, and two rational functions summed for each gap: several times all other statistics together,
-// so it is computed on request.
+// Cost: a part of the sweep over the cells, with a division for each value: more than all other statistics together, so it is
+// computed on request.
 // Reference: F. W. Scholz, M. A. Stephens, K-sample Anderson-Darling tests, J. Am. Stat. Assoc. 82, 1987.
 func andersonDarling() Spec {
 	return Spec{
-		Name: "anderson_darling", Kinds: numericOnly(), Doc: "docs/statistics.md#anderson_darling", Rate: NotARate,
+		Name: "anderson_darling", Kinds: numericOnly(), Doc: "docs/statistics.md#anderson_darling", Rate: NotARate, sums: sumWeighted,
 		Compute: func(in Input) result.Stat {
 			if reason, ok := in.empty(); ok {
 				return null(reason)
@@ -32,12 +32,11 @@ func andersonDarling() Spec {
 			if in.M()+in.N() < 4 {
 				return null("needs 4 values on both sides together")
 			}
-			sum, places := weightedSquares(in)
-			if places < 2 {
+			if in.sweep.places < 2 {
 				return null("all values are in one place")
 			}
 			scale := (in.sweep.all() - 1) / in.sweep.all() * in.sweep.whole
-			lower, v, upper := sum.bounds()
+			lower, v, upper := in.sweep.weighted.bounds()
 			least, p, _, _ := stat.AndersonDarling(lower*scale, in.M(), in.N())
 			estimate, _, _, _ := stat.AndersonDarling(v*scale, in.M(), in.N())
 			most, _, _, _ := stat.AndersonDarling(upper*scale, in.M(), in.N())
@@ -46,69 +45,100 @@ func andersonDarling() Spec {
 	}
 }
 
-// weightedSquares is Σ l·d²/(B(N-B) - Nl/4), and the number of cells that hold values, counted up to 2.
-func weightedSquares(in Input) (sum interval, places int) {
-	s := in.sweep
-	all := s.all()
-	var r, c uint64
-	before := 0.0
-	for chunk := range cells.Chunks(in.Ref, in.Cur) {
-		for i := range chunk {
-			p := &chunk[i]
-			places = min(places+1, 2)
-			rank := float64(r + c) // values before this cell
-			l := float64(p.Ref + p.Cur)
-			r0, c0 := r, c
-			r += p.Ref
-			c += p.Cur
-			after := s.difference(r, c) * s.inv
-			switch {
-			case p.Point():
-				d, b := (before+after)/2, rank+l/2
-				sum.known += l * d * d / (float64(b*(all-b)) - all*l/4)
-			case l >= all:
-				return sum, 1
-			default:
-				mixed := p.Ref > 0 && p.Cur > 0
-				bottom, top := 0.0, 0.0
-				if mixed {
-					bottom, top = s.difference(r0, c)*s.inv, s.difference(r, c0)*s.inv
-				}
-				sum.add(gapSquares(rank, l, all, before, after, bottom, top, mixed))
-			}
-			before = after
-		}
+// weighCell adds a cell of any size.
+func (s *sweep) weighCell(p *cells.Cell) {
+	c := weighed{rank: float64(s.r + s.c), l: float64(p.Ref + p.Cur), before: s.d, after: s.difference(s.r+p.Ref, s.c+p.Cur) * s.inv} //nolint:exhaustruct // below
+	if c.mixed = p.Ref > 0 && p.Cur > 0; c.mixed {
+		c.bottom, c.top = s.difference(s.r, s.c+p.Cur)*s.inv, s.difference(s.r+p.Ref, s.c)*s.inv
 	}
-	return sum, places
+	s.weighOne(&c, p.Point())
 }
 
-// gapSquares encloses the sum over l values of a gap, of ranks rank+1 to rank+l, whose ties are not known. d goes from before to after,
-// and is within [bottom, top] where both sides have values and their order is not known either.
+// weigh adds the next cells between the points.
+func (s *sweep) weigh(d int64, ref, cur []uint32) {
+	n, m := int64(s.n), int64(s.m)
+	c := weighed{rank: float64(s.r + s.c), after: float64(d) * s.inv} //nolint:exhaustruct // below
+	for k := range ref {
+		r, own := uint64(ref[k]), uint64(cur[k])
+		if r|own == 0 {
+			continue
+		}
+		low, high := d-int64(own)*m, d+int64(r)*n
+		d += high - d + low - d
+		c.l, c.before, c.after = float64(r+own), c.after, float64(d)*s.inv
+		c.mixed, c.bottom, c.top = r > 0 && own > 0, float64(low)*s.inv, float64(high)*s.inv
+		s.weighOne(&c, k%2 == 0)
+		c.rank += c.l
+	}
+}
+
+// weighed is a cell of l values, of ranks rank+1 to rank+l. d goes from before to after, and is within [bottom, top] where both sides have values
+// and their order is not known either.
+type weighed struct {
+	rank, l       float64
+	before, after float64
+	bottom, top   float64
+	mixed         bool
+}
+
+func (s *sweep) weighOne(c *weighed, point bool) {
+	s.places = min(s.places+1, 2)
+	all := s.all()
+	switch {
+	case c.l >= all: // the only one: there is no statistic
+	case point:
+		d, b := (c.before+c.after)/2, c.rank+c.l/2
+		s.weighted.known += c.l * d * d / (float64(b*(all-b)) - all*c.l/4)
+	case c.l == 1: // no ties, no order: known
+		d, b := (c.before+c.after)/2, c.rank+0.5
+		s.weighted.known += d * d / (float64(b*(all-b)) - all/4)
+	default:
+		s.weighted.add(c.gapSquares(all))
+	}
+}
+
+// gapSquares encloses the sum over the values of a gap, whose ties are not known.
 //
 // A group of l values equal to each other with mid-rank B has the term l·d²/Q, Q = B(N-B) - Nl/4. With Q₀ = B(N-B) - N/4, the largest that
 // Q can be, d²/Q₀ is convex in B along the line of d, and 1/Q₀ is convex. So by Jensen's inequality the sum is at least its value at the
 // middle of the gap. On the other side Q ≥ B(N-B)(1-ρ) with ρ = NL/(4B̄(N-B̄)) for the L values of the gap with the middle B̄, and by convexity
 // splitting a group into single values only makes Σ d²/(B(N-B)) larger.
-func gapSquares(rank, l, all, before, after, bottom, top float64, mixed bool) (lower, estimate, upper float64) {
-	if l == 1 { // no ties, no order: known
-		d, b := (before+after)/2, rank+0.5
-		lower = d * d / (float64(b*(all-b)) - all/4)
-		return lower, lower, lower
+func (c *weighed) gapSquares(all float64) (lower, estimate, upper float64) {
+	slope := (c.after - c.before) / c.l
+	var plain, one float64 // Σ d²/(B(N-B)) and Σ 1/(B(N-B))
+	if c.l < shortSum {
+		for k := 0.5; k < c.l; k++ {
+			u, x := c.before+slope*k, c.rank+k
+			product := x * (all - x)
+			less := product - all/4
+			both := 1 / (product * less) // the one division does for both
+			estimate += u * u * (both * product)
+			plain += u * u * (both * less)
+			one += both * less
+		}
+	} else {
+		line := rational{value: c.before, slope: slope, from: c.rank, all: all, less: all / 4}
+		estimate = line.sum(c.l)
+		line.less = 0
+		plain = line.sum(c.l)
+		one = rational{value: 1, slope: 0, from: c.rank, all: all, less: 0}.sum(c.l)
 	}
-	line := rational{value: before, slope: (after - before) / l, from: rank, all: all, less: all / 4}
-	estimate = line.sum(l)
-	line.less = 0
-	middle := rank + l/2
+	middle := c.rank + c.l/2
 	product := middle * (all - middle)
-	slack := 1 / (1 - min(all*l/(4*product), 1)) // +Inf where the gap holds everything
-	if !mixed {
-		d := (before + after) / 2
-		return l * d * d / (product - all/4), estimate, slack * line.sum(l)
+	slack := 1 / (1 - min(all*c.l/(4*product), 1)) // +Inf where the gap holds everything
+	if !c.mixed {
+		d := (c.before + c.after) / 2
+		return c.l * d * d / (product - all/4), estimate, slack * plain
 	}
-	least, most := squareRange(bottom, top)
-	one := rational{value: 1, slope: 0, from: rank, all: all, less: 0}
-	return l * least / (product - all/4), estimate, slack * most * one.sum(l)
+	least, most := squareRange(c.bottom, c.top)
+	return c.l * least / (product - all/4), estimate, slack * most * one
 }
+
+// shortSum is how many terms are added one by one.
+const shortSum = 3 * farFromPole
+
+// farFromPole is how near to a pole single terms are added.
+const farFromPole = 64
 
 // rational is f(B) = (value + slope·(B - from))² / (B(all-B) - less), a function without poles inside (0, all) but near its ends.
 type rational struct{ value, slope, from, all, less float64 }
@@ -133,9 +163,9 @@ func (f rational) derivatives(x float64) (first, third float64) {
 // sum returns Σ f(from + k - ½) for k = 1 … count: term by term near the poles and for short sums, else by the midpoint form of
 // Euler and Maclaurin, whose next term is below 1e-11 of the sum at this distance from the poles.
 func (f rational) sum(count float64) float64 {
-	const far = 64 // how near to a pole single terms are added
+	const far = farFromPole
 	lo, hi := f.from, f.from+count
-	if count < 3*far {
+	if count < shortSum {
 		return f.terms(lo, hi)
 	}
 	left := min(max(lo, far), hi)          // from here on far from the pole at 0

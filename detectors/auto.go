@@ -82,7 +82,7 @@ func (p *Plan) newNatural(chunks Chunks) (*natural, string) {
 		if c.N() < p.nMin {
 			continue // such a window is not judged
 		}
-		in := NewInput(p.f, c, p.cfg)
+		in := p.basis.input(c, p.cfg, 0)
 		if in.Problem != "" {
 			return nil, "auto is off: " + in.Problem
 		}

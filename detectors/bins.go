@@ -2,7 +2,6 @@ package detectors
 
 import (
 	"fmt"
-	"math"
 	"slices"
 	"strconv"
 
@@ -85,54 +84,61 @@ func decileEdges(deciles []float64, split bool) []edge {
 	return edges
 }
 
-// binner counts both sides in bins while the cells are walked in order; the bins advance with them.
-type binner struct {
-	edges   []edge
-	bins    []result.Bin
-	current int // the bin that the last cell fell into: 2·k before edge k, 2·k+1 at edge k if it is a bin of its own
-	next    int // the first edge that is not yet passed
-
-	until float64 // what begins below this is in the last bin as well
+// fixedBin is one bin of a numeric feature: the cells between the points up to end, exclusive, that are in none before it. The outer bins
+// hold the cells beyond the points as well.
+type fixedBin struct {
+	label string
+	end   int
+	ref   uint64 // the reference's values in it
 }
 
-// scan takes the next cells.
-func (b *binner) scan(chunk []cells.Cell) {
-	for i := range chunk {
-		if p := &chunk[i]; b.bins == nil || !(p.Lo < b.until) {
-			b.add(p)
-			switch {
-			case b.next == len(b.edges):
-				b.until = math.Inf(1)
-			case b.current == 2*b.next:
-				b.until = b.edges[b.next].at
-			default:
-				b.until = math.Inf(-1)
-			}
+// fixedBins are the bins between the edges, each of which is one of the points.
+func fixedBins(points []float64, edges []edge) []fixedBin {
+	bins := make([]fixedBin, 0, 2*len(edges)+1)
+	for k, e := range edges {
+		i, _ := slices.BinarySearch(points, e.at)
+		if end := 2 * i; e.own {
+			bins = append(bins, fixedBin{binLabel(edges, 2*k), end, 0}, fixedBin{binLabel(edges, 2*k+1), end + 1, 0})
 		} else {
-			last := &b.bins[len(b.bins)-1]
-			last.Reference += p.Ref
-			last.Current += p.Cur
+			bins = append(bins, fixedBin{binLabel(edges, 2*k), end + 1, 0})
 		}
 	}
+	return append(bins, fixedBin{binLabel(edges, 2*len(edges)), 2 * len(points), 0})
 }
 
-func (b *binner) add(p *cells.Cell) {
-	point := p.Point()
-	// A point belongs before an edge that is ≥ it, the values of a gap before one that is > its lower end.
-	for b.next < len(b.edges) && (b.edges[b.next].at < p.Lo || (!point && b.edges[b.next].at <= p.Lo)) {
-		b.next++
+// countBins adds the counts of the next cells between the points to those of the bins, of which into has one each. bin is the one that the cells before ended
+// in, first the number of the first cell. It returns the sum of the counts, and the bin that they end in.
+func countBins[T uint32 | uint64](bins []fixedBin, into []uint64, bin, first int, counts []T) (sum uint64, last int) {
+	if len(bins) == 0 {
+		return sumOf(counts), 0
 	}
-	bin := 2 * b.next
-	if point && b.next < len(b.edges) && b.edges[b.next].own && b.edges[b.next].at == p.Lo {
-		bin++
+	for len(counts) > 0 {
+		for bin < len(bins)-1 && bins[bin].end <= first {
+			bin++
+		}
+		n := min(bins[bin].end-first, len(counts))
+		values := sumOf(counts[:n])
+		into[bin] += values
+		sum += values
+		first += n
+		counts = counts[n:]
 	}
-	if bin != b.current || b.bins == nil {
-		b.bins = append(b.bins, result.Bin{Label: binLabel(b.edges, bin), Reference: 0, Current: 0})
-		b.current = bin
+	return sum, bin
+}
+
+// sumOf adds counts up, four at a time, which wait for each other less.
+func sumOf[T uint32 | uint64](counts []T) uint64 {
+	var a, b, c, d uint64
+	for ; len(counts) >= 4; counts = counts[4:] {
+		a += uint64(counts[0])
+		b += uint64(counts[1])
+		c += uint64(counts[2])
+		d += uint64(counts[3])
 	}
-	last := &b.bins[len(b.bins)-1]
-	last.Reference += p.Ref
-	last.Current += p.Cur
+	for _, n := range counts {
+		a += uint64(n)
+	}
+	return a + b + c + d
 }
 
 // binLabel names a bin for people: `≤ 4`, `< 4`, `(4, 9]`, `(4, 9)`, `= 9`, `> 12.5`, `any value`.

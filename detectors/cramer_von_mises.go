@@ -21,7 +21,7 @@ import (
 // Reference: T. W. Anderson, On the distribution of the two-sample Cramér-von Mises criterion, 1962.
 func cramerVonMises() Spec {
 	return Spec{
-		Name: "cramer_von_mises", Kinds: numericOnly(), Doc: "docs/statistics.md#cramer_von_mises", Rate: NotARate,
+		Name: "cramer_von_mises", Kinds: numericOnly(), Doc: "docs/statistics.md#cramer_von_mises", Rate: NotARate, sums: sumSquares,
 		Compute: func(in Input) result.Stat {
 			if reason, ok := in.empty(); ok {
 				return null(reason)

@@ -17,7 +17,7 @@ import (
 // Reference: G. J. Székely, M. L. Rizzo, Energy statistics: a class of statistics based on distances, 2013; scipy.stats.energy_distance.
 func energy() Spec {
 	return Spec{
-		Name: "energy", Kinds: numericOnly(), Doc: "docs/statistics.md#energy", Rate: NotARate,
+		Name: "energy", Kinds: numericOnly(), Doc: "docs/statistics.md#energy", Rate: NotARate, sums: sumEnergy,
 		Compute: func(in Input) result.Stat {
 			if reason, ok := in.empty(); ok {
 				return null(reason)

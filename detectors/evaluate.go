@@ -25,6 +25,9 @@ type Plan struct {
 	asked   Config // as the caller has it
 	cfg     Config // with the gate of another tool, where asked has its convention
 	gate    string // the name of its statistic
+	basis   *basis
+	wanted  []Spec // the statistics
+	sums    sums   // what they need of the cells
 	table   refTable
 	nMin    uint64
 	natural *natural   // nil: thresholds are fixed
@@ -38,8 +41,17 @@ type Plan struct {
 func NewPlan(f *reference.Feature, cfg Config, chunks Chunks, memo *Memo) *Plan {
 	asked := cfg
 	cfg = cfg.borrowed(f)
-	p := &Plan{f: f, asked: asked, cfg: cfg, gate: gateFor(f.Space.Kind(), cfg), table: refTable{}, nMin: 0, natural: nil, noAuto: "", rival: nil, noRival: ""}
-	in := NewInput(f, cells.NewCounts(f.Space), cfg)
+	p := &Plan{
+		f: f, asked: asked, cfg: cfg, gate: gateFor(f.Space.Kind(), cfg), basis: newBasis(f, cfg), wanted: nil, sums: 0, table: refTable{}, nMin: 0,
+		natural: nil, noAuto: "", rival: nil, noRival: "",
+	}
+	for _, s := range Builtin() {
+		if s.AppliesTo(f.Space.Kind()) && cfg.wants(s) {
+			p.wanted = append(p.wanted, s)
+			p.sums |= s.sums
+		}
+	}
+	in := p.basis.input(cells.NewCounts(f.Space), cfg, 0)
 	p.table = newRefTable(&in)
 	if len(p.table.bins) > 0 || p.table.other > 0 {
 		if cfg.Convention == ConventionScouter || cfg.asksRival() { // by its own threshold chance would alarm at every n
@@ -63,12 +75,10 @@ func (p *Plan) Config() Config { return p.asked }
 // Evaluate is as the function of this name.
 func (p *Plan) Evaluate(cur *cells.Counts) result.Feature {
 	f, cfg := p.f, p.cfg
-	in := NewInput(f, cur, cfg)
-	kind := f.Space.Kind()
+	in := p.basis.input(cur, cfg, p.sums)
 	out := result.Feature{
-		Feature: f.Name, Role: f.Role, Kind: kind.String(),
-		Reference: reference.Describe(in.Ref), Current: reference.Describe(in.Cur),
-		Statistics: map[string]result.Stat{}, Bins: in.Bins, QValue: nil, NMin: p.nMin, Weight: cfg.Weight, Seen: nil,
+		Feature: f.Name, Role: f.Role, Kind: f.Space.Kind().String(), Reference: p.basis.side, Current: in.side,
+		Statistics: make(map[string]result.Stat, len(p.wanted)), Bins: in.Bins, QValue: nil, NMin: p.nMin, Weight: cfg.Weight, Seen: nil,
 		Thresholds: result.Thresholds{
 			Statistic: p.gate, Warning: cfg.Warning, Drift: cfg.Drift, Auto: p.noAuto,
 			Q: cfg.Q, EffectOnly: cfg.borrows() || !gateHasP(p.gate), RateWarning: cfg.RateWarning, RateDrift: cfg.RateDrift,
@@ -81,19 +91,18 @@ func (p *Plan) Evaluate(cur *cells.Counts) result.Feature {
 	if p.nMin > 0 {
 		cfg.byWindow(in, &out.Thresholds)
 	}
-	if in.sweep != nil {
-		out.Reference.Median, out.Current.Median = in.sweep.refMiddle.value(in.Ref), in.sweep.curMiddle.value(in.Cur)
+	if in.sweep == nil {
+		out.Reference.Median = nil
 	}
 	if out.Bins == nil {
 		out.Bins = []result.Bin{}
 	}
-	for _, s := range Builtin() {
-		if s.AppliesTo(kind) && cfg.wants(s) {
-			of := in
-			if s.Name == p.gate && binned(s.Name) {
-				of = cfg.gateTable(in)
-			}
-			out.Statistics[s.Name] = existing(s.Compute(of))
+	for i := range p.wanted {
+		s := &p.wanted[i]
+		if s.Name == p.gate && binned(s.Name) {
+			out.Statistics[s.Name] = existing(s.Compute(cfg.gateTable(in)))
+		} else {
+			out.Statistics[s.Name] = existing(s.Compute(in))
 		}
 	}
 	if cfg.asksRival() {
@@ -102,7 +111,7 @@ func (p *Plan) Evaluate(cur *cells.Counts) result.Feature {
 	if effect, ok := judgeable(&out); ok {
 		out.Verdict = effectVerdict(effect, out.Thresholds.Warning, out.Thresholds.Drift)
 	}
-	if out.Verdict == result.Warning || out.Verdict == result.Drift || rateMoved(&out) {
+	if out.Verdict == result.Warning || out.Verdict == result.Drift || p.rateMoved(&out) {
 		out.Seen = explain(&in)
 	}
 	return out
@@ -143,10 +152,12 @@ func judgeable(f *result.Feature) (effect float64, ok bool) {
 }
 
 // rateMoved reports whether a rate is far enough from its baseline for a verdict.
-func rateMoved(f *result.Feature) bool {
-	for _, s := range Builtin() {
-		st, ok := f.Statistics[s.Name]
-		if s.Rate != NotARate && ok && st.Value != nil && st.Baseline != nil && math.Abs(*st.Value-*st.Baseline) >= f.Thresholds.RateWarning {
+func (p *Plan) rateMoved(f *result.Feature) bool {
+	for _, s := range p.wanted {
+		if s.Rate == NotARate {
+			continue
+		}
+		if st := f.Statistics[s.Name]; st.Value != nil && st.Baseline != nil && math.Abs(*st.Value-*st.Baseline) >= f.Thresholds.RateWarning {
 			return true
 		}
 	}

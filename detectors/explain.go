@@ -43,10 +43,12 @@ func explain(in *Input) []string {
 // largestPile is the single value whose share rose most.
 func largestPile(in *Input) (at, before, after float64) {
 	m, n := float64(in.M()), float64(in.N())
-	for p := range cells.Walk(in.Ref, in.Cur) {
-		r, c := float64(p.Ref)/m, float64(p.Cur)/n
-		if p.Point && c-r > after-before {
-			at, before, after = p.Lo, r, c
+	for chunk := range cells.Chunks(in.Ref, in.Cur) {
+		for i := range chunk {
+			p := &chunk[i]
+			if r, c := float64(p.Ref)/m, float64(p.Cur)/n; p.Point() && c-r > after-before {
+				at, before, after = p.Lo, r, c
+			}
 		}
 	}
 	return at, before, after
@@ -55,14 +57,13 @@ func largestPile(in *Input) (at, before, after float64) {
 // explainQuantiles names a multiplication, a shift, or both, of all values: the deciles of the window are those of the reference after it, as
 // nearly as chance lets them be.
 func explainQuantiles(in *Input) string {
+	now, then := in.Cur.Quantiles(deciles(0, 0)...), in.around()
+	if !now[0].OK || !then.deciles[0].OK {
+		return ""
+	}
 	var ref, cur []float64
-	for k := 1; k <= 9; k++ {
-		r, _, _, ok1 := in.Ref.Quantile(float64(k) / 10)
-		c, _, _, ok2 := in.Cur.Quantile(float64(k) / 10)
-		if !ok1 || !ok2 {
-			return ""
-		}
-		ref, cur = append(ref, r), append(cur, c)
+	for k := range now {
+		ref, cur = append(ref, then.deciles[k].Value), append(cur, now[k].Value)
 	}
 	spread := ref[8] - ref[0]
 	if distinct := len(slices.Compact(slices.Clone(ref))); distinct < 5 || !(spread > 0) {
@@ -76,27 +77,44 @@ func explainQuantiles(in *Input) string {
 		}
 		differences = append(differences, cur[i]-ref[i])
 	}
-	if f := middleOf(factors); f > 0 && math.Abs(f-1) >= clearlyMoved && in.maps(cur, f, 0) {
+	if f := middleOf(factors); f > 0 && math.Abs(f-1) >= clearlyMoved && then.maps(cur, f, 0) {
 		return fmt.Sprintf("%s, every quantile × %s: a change of unit?", medians, digits(f, 3))
 	}
-	if d := middleOf(differences); math.Abs(d) >= clearlyMoved*spread && in.maps(cur, 1, d) {
+	if d := middleOf(differences); math.Abs(d) >= clearlyMoved*spread && then.maps(cur, 1, d) {
 		return fmt.Sprintf("%s, every quantile %s: a shift", medians, signed(d))
 	}
-	if a, b := line(ref, cur); a > 0 && math.Abs(a-1) >= clearlyMoved && in.maps(cur, a, b) {
+	if a, b := line(ref, cur); a > 0 && math.Abs(a-1) >= clearlyMoved && then.maps(cur, a, b) {
 		return fmt.Sprintf("%s, every quantile × %s %s: a change of unit?", medians, digits(a, 3), signed(b))
 	}
 	return ""
 }
 
+// deciles are the ranks 0.1 to 0.9, each moved by a multiple of its reach: three standard deviations of chance at this scale, and half a per cent
+// for rounding.
+func deciles(reaches, scale float64) []float64 {
+	out := make([]float64, 0, 9)
+	for k := 1; k <= 9; k++ {
+		q := float64(k) / 10
+		reach := 3*math.Sqrt(q*(1-q)*scale) + 0.005
+		out = append(out, min(max(q+reaches*reach, 0), 1))
+	}
+	return out
+}
+
+// around is the reference's deciles, and what it has a little below and above them.
+type around struct{ below, deciles, above []cells.Quantile }
+
+func (in *Input) around() around {
+	all := in.Ref.Quantiles(slices.Concat(deciles(-1, in.scale()), deciles(0, 0), deciles(1, in.scale()))...)
+	return around{below: all[:9], deciles: all[9:18], above: all[18:]}
+}
+
 // maps reports whether factor·x + shift turns the reference's deciles into these: each lies between what the reference has a little below and above
-// the rank, three standard deviations of chance and half a per cent for rounding.
-func (in *Input) maps(cur []float64, factor, shift float64) bool {
+// the rank.
+func (a *around) maps(cur []float64, factor, shift float64) bool {
 	for i, c := range cur {
-		q := float64(i+1) / 10
-		reach := 3*math.Sqrt(q*(1-q)*in.scale()) + 0.005
-		lo, _, _, ok1 := in.Ref.Quantile(max(q-reach, 0))
-		hi, _, _, ok2 := in.Ref.Quantile(min(q+reach, 1))
-		if !ok1 || !ok2 || c < float64(factor*lo)+shift || c > float64(factor*hi)+shift {
+		lo, hi := a.below[i].Value, a.above[i].Value
+		if c < float64(factor*lo)+shift || c > float64(factor*hi)+shift {
 			return false
 		}
 	}

@@ -2,6 +2,7 @@ package detectors
 
 import (
 	"github.com/driftd/driftd/cells"
+	"github.com/driftd/driftd/internal/exact"
 	"github.com/driftd/driftd/reference"
 	"github.com/driftd/driftd/result"
 )
@@ -22,7 +23,12 @@ type Input struct {
 	JudgedCur []uint64
 	otherBin  int // which of Bins is the categories that are not tracked; -1: none
 
-	sweep *sweep // of a numeric feature: what one walk over the cells says
+	basis   *basis
+	side    result.Side // the window's
+	moments moments     // the window's
+	moved   float64     // the window's mean less the reference's, with sumMeans
+	movedOK bool        // it exists
+	sweep   *sweep      // of a numeric feature: what one walk over the cells says
 
 	// Problem says why no statistic of the distribution exists; empty: they do.
 	Problem string
@@ -30,14 +36,25 @@ type Input struct {
 
 // NewInput compares the counts of a window with a feature of the reference. It keeps both and changes neither.
 func NewInput(f *reference.Feature, cur *cells.Counts, cfg Config) Input {
+	return newBasis(f, cfg).input(cur, cfg, everySum)
+}
+
+// input compares the counts of a window, and sums up what is wanted of their cells.
+func (b *basis) input(cur *cells.Counts, cfg Config, want sums) Input {
+	f := b.f
 	in := Input{
-		Ref: f.Counts, Cur: cur, Singletons: f.Singletons, Config: cfg,
-		Distinct: f.Distinct, Bins: nil, RefBins: nil, CurBins: nil, JudgedRef: nil, JudgedCur: nil, otherBin: -1, sweep: nil, Problem: "",
+		Ref: f.Counts, Cur: cur, Singletons: f.Singletons, Config: cfg, Distinct: f.Distinct, Bins: nil, RefBins: nil, CurBins: nil, JudgedRef: nil,
+		JudgedCur: nil, otherBin: -1, basis: b, side: result.Side{}, moments: moments{}, moved: 0, movedOK: false, sweep: nil, Problem: "", //nolint:exhaustruct // below
 	}
 	if !f.Counts.Space().Equal(cur.Space()) {
 		in.Cur = cells.NewCounts(f.Counts.Space())
+		in.side = reference.Describe(in.Cur)
 		in.Problem = "the window was counted over other cells than the reference's: count it again over these"
 		return in
+	}
+	in.side, in.moments.variance, in.moments.spread = reference.DescribeVariance(cur)
+	if want&sumMeans != 0 {
+		in.moved, in.movedOK = exact.MeanDifference(&cur.Sum, in.N(), &f.Counts.Sum, in.M())
 	}
 	switch {
 	case in.M() == 0:
@@ -48,13 +65,13 @@ func NewInput(f *reference.Feature, cur *cells.Counts, cfg Config) Input {
 	if f.Space.Kind() == cells.Categorical {
 		in.Bins, in.otherBin = categoryTable(f.Counts, cur)
 	} else {
-		edges, problem := binEdges(f, cfg.Bins)
 		if in.Problem == "" {
-			in.Problem = problem
+			in.Problem = b.problem
 		}
-		in.sweep = newSweep(f.Counts, cur, edges)
-		if problem == "" {
-			in.Bins = in.sweep.table.bins
+		in.sweep = newSweep(b, cur, want)
+		in.side.Median = in.sweep.middle.value(cur)
+		if b.problem == "" {
+			in.Bins = b.table(in.sweep.bins)
 		}
 	}
 	in.RefBins, in.CurBins = make([]uint64, len(in.Bins)), make([]uint64, len(in.Bins))

@@ -94,15 +94,15 @@ func judgeRates(fs []result.Feature, cfg Config) []rateFinding {
 		name    string
 		rule    RateRule
 	}
-	var tests []test
-	var p []float64
+	rates := slices.DeleteFunc(Builtin(), func(s Spec) bool { return s.Rate == NotARate })
+	tests, p := make([]test, 0, len(rates)*len(fs)), make([]float64, 0, len(rates)*len(fs))
 	for i := range fs {
 		if fs[i].Reference.Count == 0 {
 			continue // a column that the reference knows by its name only
 		}
-		for _, s := range Builtin() { // not the map: its order is random
+		for _, s := range rates { // not the map: its order is random
 			st, ok := fs[i].Statistics[s.Name]
-			if s.Rate == NotARate || !ok || st.Value == nil || st.PValue == nil || st.Baseline == nil {
+			if !ok || st.Value == nil || st.PValue == nil || st.Baseline == nil {
 				continue
 			}
 			tests = append(tests, test{i, s.Name, s.Rate})

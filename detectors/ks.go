@@ -20,7 +20,7 @@ import (
 // Reference: N. Smirnov, Table for estimating the goodness of fit of empirical distributions, 1948; limits.md, section 5.
 func ks() Spec {
 	return Spec{
-		Name: "ks", Kinds: []cells.Kind{cells.Numeric}, Doc: "docs/statistics.md#ks", Rate: NotARate,
+		Name: "ks", Kinds: []cells.Kind{cells.Numeric}, Doc: "docs/statistics.md#ks", Rate: NotARate, sums: sumDistances,
 		Compute: func(in Input) result.Stat {
 			if reason, ok := in.empty(); ok {
 				return null(reason)

@@ -19,7 +19,7 @@ import (
 // Reference: H. B. Mann, D. R. Whitney, On a test of whether one of two random variables …, 1947.
 func mannWhitney() Spec {
 	return Spec{
-		Name: "mann_whitney", Kinds: numericOnly(), Doc: "docs/statistics.md#mann_whitney", Rate: NotARate,
+		Name: "mann_whitney", Kinds: numericOnly(), Doc: "docs/statistics.md#mann_whitney", Rate: NotARate, sums: sumPairs,
 		Compute: func(in Input) result.Stat {
 			if reason, ok := in.empty(); ok {
 				return null(reason)

@@ -1,7 +1,6 @@
 package detectors
 
 import (
-	"github.com/driftd/driftd/internal/exact"
 	"github.com/driftd/driftd/internal/stat"
 	"github.com/driftd/driftd/result"
 )
@@ -16,12 +15,12 @@ import (
 // Reference: B. L. Welch, The generalization of Student's problem …, 1947.
 func meanShift() Spec {
 	return Spec{
-		Name: "mean_shift", Kinds: numericOnly(), Doc: "docs/statistics.md#mean_shift", Rate: NotARate,
+		Name: "mean_shift", Kinds: numericOnly(), Doc: "docs/statistics.md#mean_shift", Rate: NotARate, sums: sumMeans,
 		Compute: func(in Input) result.Stat {
 			if reason, ok := in.empty(); ok {
 				return null(reason)
 			}
-			d, ok := exact.MeanDifference(&in.Cur.Sum, in.N(), &in.Ref.Sum, in.M())
+			d, ok := in.moved, in.movedOK
 			if !ok {
 				return null("the difference of the means overflows")
 			}
@@ -29,12 +28,11 @@ func meanShift() Spec {
 			if !ok {
 				return null("the reference's standard deviation is 0 or overflows")
 			}
-			_, v1, ok1 := exact.MeanVariance(&in.Ref.Sum, &in.Ref.SumSquares, in.M(), 1)
-			_, v2, ok2 := exact.MeanVariance(&in.Cur.Sum, &in.Cur.SumSquares, in.N(), 1)
-			if !ok1 || !ok2 {
+			v1, v2 := in.basis.moments, in.moments
+			if !v1.spread || !v2.spread {
 				return value(d/std, "the t-test needs 2 values on either side, and variances that do not overflow")
 			}
-			_, _, p, ok := stat.Welch(in.N(), d, v2, in.M(), 0, v1)
+			_, _, p, ok := stat.Welch(in.N(), d, v2.variance, in.M(), 0, v1.variance)
 			if !ok {
 				return value(d/std, "the t-test needs some variance")
 			}

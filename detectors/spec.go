@@ -20,6 +20,8 @@ type Spec struct {
 	// Compute returns the statistic. It must not change or keep the input's counts, and it returns null with a reason
 	// where the number does not exist.
 	Compute func(Input) result.Stat
+
+	sums sums // what it needs of the walk over the cells
 }
 
 // RateRule says whether and how a statistic is judged as a rate.
@@ -61,6 +63,9 @@ func Builtin() []Spec {
 		outOfRangeRate(),
 	}
 }
+
+// Names returns every name that a feature's statistics may have: those of Builtin, and of rules that no statistic takes.
+func Names() []string { return append(statisticNames(), ConventionPopmon) }
 
 // AppliesTo reports whether the statistic is defined for features of the kind.
 func (s Spec) AppliesTo(kind cells.Kind) bool { return slices.Contains(s.Kinds, kind) }

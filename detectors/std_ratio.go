@@ -3,7 +3,6 @@ package detectors
 import (
 	"math"
 
-	"github.com/driftd/driftd/internal/exact"
 	"github.com/driftd/driftd/result"
 )
 
@@ -23,12 +22,11 @@ func stdRatio() Spec {
 			if in.M() < 2 || in.N() < 2 {
 				return null("needs 2 values on either side")
 			}
-			_, ref, ok1 := exact.MeanVariance(&in.Ref.Sum, &in.Ref.SumSquares, in.M(), 1)
-			_, cur, ok2 := exact.MeanVariance(&in.Cur.Sum, &in.Cur.SumSquares, in.N(), 1)
-			if !ok1 || !ok2 || ref == 0 {
+			ref, cur := in.basis.moments, in.moments
+			if !ref.spread || !cur.spread || ref.variance == 0 {
 				return null("a standard deviation overflows, or the reference's is 0")
 			}
-			s := value(math.Sqrt(cur)/math.Sqrt(ref), "std_ratio has no p-value")
+			s := value(math.Sqrt(cur.variance)/math.Sqrt(ref.variance), "std_ratio has no p-value")
 			one := 1.0
 			s.Baseline = &one
 			return s

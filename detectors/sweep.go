@@ -9,8 +9,22 @@ import (
 // smallPairs bounds n·m for differences in plain 64-bit integers.
 const smallPairs = 1 << 62
 
-// sweep is what one walk over the cells of a numeric feature says: the bins, the medians, and everything that the rank
-// statistics and the distances between distribution functions are made of.
+// sums are families of numbers that a walk over the cells adds up.
+type sums uint8
+
+const (
+	sumDistances sums = 1 << iota // ks and the Wasserstein distance
+	sumPairs                      // mann_whitney
+	sumSquares                    // cramer_von_mises
+	sumEnergy                     // energy
+	sumWeighted                   // anderson_darling
+	sumMeans                      // the difference of the means, which is none of the cells
+
+	everySum = sumDistances | sumPairs | sumSquares | sumEnergy | sumWeighted | sumMeans
+)
+
+// sweep is what one walk over the cells of a numeric feature says: the counts of the bins, the median, and everything that the wanted rank
+// statistics and distances between distribution functions are made of.
 //
 // F is the reference's distribution function, G the window's, and d = F - G. At the ends of every cell both are known exactly. At a
 // point all values are equal. What is inside a gap is only known to lie there: for each sum there is a known part, and
@@ -18,14 +32,19 @@ const smallPairs = 1 << 62
 //
 // Everything is a function of the counts alone, computed in the order of the cells: windows that were merged in any order, or
 // from which panes were subtracted, give the same bits.
+//
+// There are two ways: cell by cell (cell), for those beyond the points and for numbers that are too large for the other one, and by blocks of the
+// cells between the points (block), where differences are 64-bit integers and only the wanted families are computed.
 type sweep struct {
-	m, n  uint64  // sizes of the reference and the window
-	whole float64 // n·m
-	inv   float64 // 1/whole
-	small bool    // n·m fits an int64 with room
+	want   sums
+	m, n   uint64  // sizes of the reference and the window
+	whole  float64 // n·m
+	inv    float64 // 1/whole
+	small  bool    // n·m fits an int64 with room
+	points []float64
 
-	table                binner
-	refMiddle, curMiddle middle
+	bins   []uint64 // the window's counts
+	middle middle   // the window's
 
 	r, c uint64  // values up to here
 	d    float64 // F - G here
@@ -38,11 +57,16 @@ type sweep struct {
 
 	at       float64  // the end of the last cell
 	begun    bool     // at is set
+	open     bool     // a gap holds values: distances are enclosed only
 	area     float64  // ∫ |d| dx where it is known
 	signed   float64  // ∫ d dx where it is known
 	positive interval // ∫ max(d, 0) dx inside gaps
 	negative interval // ∫ max(-d, 0) dx inside gaps
 	energy   interval // ∫ d² dx
+	up, down interval // what blocks add to positive and negative, times nm; the estimates times 2nm
+
+	weighted interval // Σ l·d²/(B(N-B) - Nl/4), see gapSquares
+	places   int      // cells that hold values, counted up to 2
 }
 
 // interval is a sum of which one part is known and the rest enclosed.
@@ -59,63 +83,279 @@ func (i *interval) bounds() (lower, estimate, upper float64) {
 	return i.known + i.lower, i.known + i.estimate, i.known + i.upper
 }
 
-// newSweep walks the cells. edges are those of the bins.
-func newSweep(ref, cur *cells.Counts, edges []edge) *sweep {
-	s := &sweep{
-		m: ref.N(), n: cur.N(), whole: float64(ref.N()) * float64(cur.N()),
-		table: binner{edges: edges, bins: nil, current: 0, next: 0, until: 0},
+// newSweep walks the cells.
+func newSweep(b *basis, cur *cells.Counts, want sums) *sweep {
+	s := emptySweep(b, cur, want)
+	s.walk(b, cur, s.plain())
+	return s
+}
+
+func emptySweep(b *basis, cur *cells.Counts, want sums) *sweep {
+	ref := b.f.Counts
+	s := &sweep{ //nolint:exhaustruct // nothing is summed yet
+		want: want, m: ref.N(), n: cur.N(), whole: float64(ref.N()) * float64(cur.N()), points: b.f.Space.Points(), bins: make([]uint64, len(b.bins)),
 	}
 	s.inv = 1 / s.whole
 	s.small = s.whole < smallPairs
-	s.refMiddle.n, s.curMiddle.n = s.m, s.n
-	for chunk := range cells.Chunks(ref, cur) {
-		s.table.scan(chunk)
-		s.medians(chunk)
-		if s.m > 0 && s.n > 0 {
-			s.scan(chunk)
-		}
+	s.middle.n = s.n
+	s.want &^= sumMeans
+	if s.m == 0 || s.n == 0 {
+		s.want = 0
 	}
 	return s
 }
 
-// medians looks for the middles in the next cells, one by one only where one of them must be.
-func (s *sweep) medians(chunk []cells.Cell) {
-	if s.refMiddle.found && s.curMiddle.found {
-		return
-	}
-	var r, c uint64
-	for i := range chunk {
-		r += chunk[i].Ref
-		c += chunk[i].Cur
-	}
-	if s.refMiddle.passes(r) {
-		for i := range chunk {
-			s.refMiddle.add(&chunk[i], chunk[i].Ref)
+// walk takes the cells between the points by blocks, or one by one.
+func (s *sweep) walk(b *basis, cur *cells.Counts, blocks bool) {
+	below, above := cells.Outer(b.f.Counts, cur)
+	blocks = blocks && s.want != 0
+	s.outer(below, 0, blocks)
+	s.dense(b, cur, blocks)
+	s.outer(above, len(s.bins)-1, blocks)
+	if s.want != 0 && !blocks {
+		for chunk := range cells.Chunks(b.f.Counts, cur) {
+			for i := range chunk {
+				s.cell(&chunk[i])
+			}
 		}
 	}
-	if s.curMiddle.passes(c) {
-		for i := range chunk {
-			s.curMiddle.add(&chunk[i], chunk[i].Cur)
+	if blocks {
+		s.positive.add(s.up.lower*s.inv, s.up.estimate*s.inv/2, s.up.upper*s.inv)
+		s.negative.add(s.down.lower*s.inv, s.down.estimate*s.inv/2, s.down.upper*s.inv)
+	}
+}
+
+// plain reports whether the cells between the points can be taken by blocks: counts fit 32 bits, and nothing overflows.
+func (s *sweep) plain() bool {
+	if !s.small || max(s.m, s.n) > math.MaxUint32 {
+		return false
+	}
+	return len(s.points) == 0 || 4*s.whole*(s.points[len(s.points)-1]-s.points[0]) <= math.MaxFloat64
+}
+
+// outer takes cells beyond the points, which are in one bin.
+func (s *sweep) outer(beyond []cells.Cell, bin int, sum bool) {
+	for i := range beyond {
+		p := &beyond[i]
+		s.middle.add(p, p.Cur)
+		if len(s.bins) > 0 {
+			s.bins[bin] += p.Cur
+		}
+		if sum {
+			s.cell(p)
 		}
 	}
 }
 
-// scan takes the next cells.
-func (s *sweep) scan(chunk []cells.Cell) {
-	for i := range chunk {
-		p := &chunk[i]
-		if s.begun { // d is constant from the end of the last cell
-			area := span(s.d, s.at, p.Lo)
-			s.signed += area
-			s.area += math.Abs(area)
-			s.energy.known += math.Abs(area * s.d)
+// blockSize is how many cells are looked at together: they stay in the first level cache. It is even, so that a block begins with a point.
+const blockSize = 256
+
+// dense takes the cells between the points; sum says whether more than the bins and the median is wanted of them.
+func (s *sweep) dense(b *basis, cur *cells.Counts, sum bool) {
+	to := cur.Dense()
+	if s.n > math.MaxUint32 {
+		var counts [blockSize]uint64
+		for first, bin := 0, 0; ; first += blockSize {
+			n := to.Read(counts[:])
+			if n == 0 {
+				return
+			}
+			var values uint64
+			values, bin = countBins(b.bins, s.bins, bin, first, counts[:n])
+			seekMiddle(s, first, counts[:n], values)
 		}
-		s.begun, s.at = true, p.Hi
-		if p.Lo == p.Hi {
-			s.point(p)
+	}
+	var refs, curs [blockSize]uint32
+	from := b.f.Counts.Dense()
+	for first, bin := 0, 0; ; first += blockSize {
+		counts := to.Narrow(curs[:])
+		if len(counts) == 0 {
+			return
+		}
+		var values uint64
+		values, bin = countBins(b.bins, s.bins, bin, first, counts)
+		seekMiddle(s, first, counts, values)
+		if sum {
+			s.block(s.points[first/2:], from.Narrow(refs[:len(counts)]), counts)
+			s.r += b.blocks[first/blockSize]
+			s.c += values
+			s.d = s.difference(s.r, s.c) * s.inv
+		}
+	}
+}
+
+// seekMiddle looks for the median among the next cells between the points, one by one only where it must be.
+func seekMiddle[T uint32 | uint64](s *sweep, first int, cur []T, values uint64) {
+	if !s.middle.passes(values) {
+		return
+	}
+	for i, n := range cur {
+		s.middle.add(&cells.Cell{Lo: s.points[(first+i)/2], Hi: s.points[(first+i+1)/2], Ref: 0, Cur: uint64(n)}, uint64(n))
+	}
+}
+
+// block takes the next cells between the points, of which the first is points[0].
+func (s *sweep) block(points []float64, ref, cur []uint32) {
+	s.upTo(points[0])
+	s.at = points[len(ref)/2]
+	d := int64(s.r*s.n - s.c*s.m)
+	if s.want&sumDistances != 0 {
+		s.distances(d, points, ref, cur)
+	}
+	if s.want&(sumPairs|sumSquares) != 0 {
+		s.ranks(d, ref, cur)
+	}
+	if s.want&sumEnergy != 0 {
+		s.energies(d, points, ref, cur)
+	}
+	if s.want&sumWeighted != 0 {
+		s.weigh(d, ref, cur)
+	}
+}
+
+// distances sums what ks and the Wasserstein distance are made of. In a gap nm·d is at least low, after all of the window's values and none of the
+// reference's, and at most high; where it holds no values both are what it is at its ends.
+func (s *sweep) distances(d int64, points []float64, ref, cur []uint32) {
+	n, m := int64(s.n), int64(s.m)
+	var highest, lowest, highestInside, lowestInside int64
+	var held uint32
+	var up, down interval // kept in registers: nothing points to them
+	cur = cur[:len(ref)]
+	points = points[:len(ref)/2+1]
+	lo := points[0]
+	for k := 1; k < len(ref); k += 2 {
+		d += int64(ref[k-1])*n - int64(cur[k-1])*m
+		before := d
+		held |= ref[k] | cur[k]
+		low, high := d-int64(cur[k])*m, d+int64(ref[k])*n
+		d = low + high - before
+		highest, lowest = max(highest, before, d), min(lowest, before, d)
+		highestInside, lowestInside = max(highestInside, high), min(lowestInside, low)
+		hi := points[k/2+1]
+		w := hi - lo
+		lo = hi
+		switch {
+		case low >= 0:
+			up.lower += float64(low) * w
+			up.estimate += float64(before+d) * w
+			up.upper += float64(high) * w
+		case high <= 0:
+			down.lower += float64(-high) * w
+			down.estimate += float64(-before-d) * w
+			down.upper += float64(-low) * w
+		default:
+			above, below := crossing(before, d)
+			up.estimate += above * w
+			up.upper += float64(high) * w
+			down.estimate += below * w
+			down.upper += float64(-low) * w
+		}
+	}
+	if len(ref)%2 == 1 { // a point at the end
+		d += int64(ref[len(ref)-1])*n - int64(cur[len(ref)-1])*m
+		highest, lowest = max(highest, d), min(lowest, d)
+	}
+	s.up.add(up.lower, up.estimate, up.upper)
+	s.down.add(down.lower, down.estimate, down.upper)
+	s.open = s.open || held != 0
+	s.most = max(s.most, float64(max(highest, -lowest)))
+	s.mostInside = max(s.mostInside, float64(max(highestInside, -lowestInside)))
+}
+
+// crossing returns twice the means of the positive and of the negative part of a straight line.
+func crossing(before, after int64) (above, below float64) {
+	b, a := float64(before), float64(after)
+	switch {
+	case before >= 0 && after >= 0:
+		return b + a, 0
+	case before <= 0 && after <= 0:
+		return 0, -b - a
+	case before > 0:
+		return b * b / (b - a), a * a / (b - a)
+	}
+	return a * a / (a - b), b * b / (a - b)
+}
+
+// ranks sums what mann_whitney and cramer_von_mises are made of.
+func (s *sweep) ranks(d int64, ref, cur []uint32) {
+	n, m := int64(s.n), int64(s.m)
+	c := s.c
+	var pairs, inside uint64 // at most 2nm
+	after := float64(d) * s.inv
+	for k := range ref {
+		r, own := uint64(ref[k]), uint64(cur[k])
+		before := after
+		low, high := d-int64(own)*m, d+int64(r)*n
+		d += high - d + low - d
+		after = float64(d) * s.inv
+		if k%2 == 0 {
+			pairs += r * (2*c + own)
+			equal := float64(r + own)
+			s.squares.known += equal * after * after
+			s.ties += equal * (float64(equal*equal) - 1)
 		} else {
-			s.gap(p)
+			pairs += r * 2 * c
+			inside += r * own
+			s.squared(r, own, before, after, float64(low)*s.inv, float64(high)*s.inv)
 		}
+		c += own
+	}
+	s.pairs = s.pairs.plus(product{0, pairs})
+	s.pairsInside = s.pairsInside.plus(product{0, inside})
+}
+
+// squared adds the squares of d at the values of a gap.
+func (s *sweep) squared(r, c uint64, before, after, bottom, top float64) {
+	switch count := float64(r + c); {
+	case count == 0:
+	case count == 1:
+		s.squares.known += after * after
+	case r == 0 || c == 0:
+		s.squares.add(monotoneSquares(before, after, count))
+	default:
+		lower, upper := squareRange(bottom, top)
+		s.squares.add(count*lower, evenSquares(before, after, count), count*upper)
+	}
+}
+
+// energies sums what energy is made of.
+func (s *sweep) energies(d int64, points []float64, ref, cur []uint32) {
+	n, m := int64(s.n), int64(s.m)
+	for k := 1; k < len(ref); k += 2 {
+		d += int64(ref[k-1])*n - int64(cur[k-1])*m
+		before := float64(d) * s.inv
+		low, high := d-int64(cur[k])*m, d+int64(ref[k])*n
+		d += high - d + low - d
+		after := float64(d) * s.inv
+		w := points[k/2+1] - points[k/2]
+		lower, upper := squareRange(float64(low)*s.inv, float64(high)*s.inv)
+		line := (float64(before*before) + float64(before*after) + float64(after*after)) / 3
+		s.energy.add(lower*w, line*w, upper*w)
+	}
+}
+
+// upTo takes what lies between the last cell and the next one, where d is constant.
+func (s *sweep) upTo(lo float64) {
+	if s.begun {
+		area := span(s.d, s.at, lo)
+		s.signed += area
+		s.area += math.Abs(area)
+		s.energy.known += math.Abs(area * s.d)
+	}
+	s.begun = true
+}
+
+// cell takes the next cell, of any kind and size.
+func (s *sweep) cell(p *cells.Cell) {
+	s.upTo(p.Lo)
+	s.at = p.Hi
+	if s.want&sumWeighted != 0 {
+		s.weighCell(p)
+	}
+	if p.Point() {
+		s.point(p)
+	} else {
+		s.gap(p)
 	}
 }
 
@@ -158,6 +398,7 @@ func span(height, lo, hi float64) float64 {
 
 // gap takes a cell whose values lie between its ends, nobody knows where.
 func (s *sweep) gap(p *cells.Cell) {
+	s.open = true
 	before := s.d
 	r, c := s.r, s.c
 	s.r += p.Ref
@@ -177,19 +418,13 @@ func (s *sweep) gap(p *cells.Cell) {
 	s.pairs = s.pairs.plus(multiply(p.Ref, 2*c))
 	s.pairsInside = s.pairsInside.plus(multiply(p.Ref, p.Cur))
 	bottom, top := low*s.inv, high*s.inv
-	count := float64(p.Ref + p.Cur)
-	lower, upper := squareRange(bottom, top)
-	s.squares.add(count*lower, evenSquares(before, after, count), count*upper)
+	s.squared(p.Ref, p.Cur, before, after, bottom, top)
 	s.enclose(p, before, after, bottom, top)
 }
 
 // oneSided takes a gap with values of one side only, in which d is monotone.
 func (s *sweep) oneSided(p *cells.Cell, before, after float64) {
-	if p.Ref+p.Cur == 1 {
-		s.squares.known += after * after
-	} else {
-		s.squares.add(monotoneSquares(before, after, float64(p.Ref+p.Cur)))
-	}
+	s.squared(p.Ref, p.Cur, before, after, min(before, after), max(before, after))
 	w := p.Hi - p.Lo
 	if (before < 0) != (after < 0) || w > math.MaxFloat64 {
 		s.enclose(p, before, after, min(before, after), max(before, after))

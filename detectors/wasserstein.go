@@ -1,11 +1,6 @@
 package detectors
 
-import (
-	"math"
-
-	"github.com/driftd/driftd/internal/exact"
-	"github.com/driftd/driftd/result"
-)
+import "github.com/driftd/driftd/result"
 
 // wasserstein is the Wasserstein (earth mover's) distance of order 1: how far values moved on average.
 //
@@ -20,7 +15,7 @@ import (
 // the line, 1974.
 func wasserstein() Spec {
 	return Spec{
-		Name: "wasserstein", Kinds: numericOnly(), Doc: "docs/statistics.md#wasserstein", Rate: NotARate,
+		Name: "wasserstein", Kinds: numericOnly(), Doc: "docs/statistics.md#wasserstein", Rate: NotARate, sums: sumDistances | sumMeans,
 		Compute: func(in Input) result.Stat {
 			if reason, ok := in.empty(); ok {
 				return null(reason)
@@ -36,7 +31,7 @@ func wasserstein() Spec {
 // Special cases: as wasserstein; a reference whose standard deviation is 0 or overflows: null.
 func wassersteinNormed() Spec {
 	return Spec{
-		Name: "wasserstein_normed", Kinds: numericOnly(), Doc: "docs/statistics.md#wasserstein", Rate: NotARate,
+		Name: "wasserstein_normed", Kinds: numericOnly(), Doc: "docs/statistics.md#wasserstein", Rate: NotARate, sums: sumDistances | sumMeans,
 		Compute: func(in Input) result.Stat {
 			if reason, ok := in.empty(); ok {
 				return null(reason)
@@ -54,14 +49,14 @@ func wassersteinNormed() Spec {
 func (in Input) wasserstein() (lower, v, upper float64) {
 	s := in.sweep
 	positive, negative := s.parts()
-	if positive.upper == 0 && negative.upper == 0 { // every position is known
-		return s.area, s.area, s.area
-	}
 	pLower, p, pUpper := positive.bounds()
 	nLower, n, nUpper := negative.bounds()
 	lower, v, upper = pLower+nLower, p+n, pUpper+nUpper
+	if !s.open { // every position is known
+		return v, v, v
+	}
 	// ∫ (F - G) dx is mean(window) - mean(reference).
-	d, ok := exact.MeanDifference(&in.Cur.Sum, in.N(), &in.Ref.Sum, in.M())
+	d, ok := in.moved, in.movedOK
 	if !ok {
 		return lower, v, upper
 	}
@@ -76,7 +71,4 @@ func (in Input) wasserstein() (lower, v, upper float64) {
 }
 
 // refStd is the reference's standard deviation with divisor m; false where it is 0 or does not exist.
-func (in Input) refStd() (float64, bool) {
-	_, variance, ok := exact.MeanVariance(&in.Ref.Sum, &in.Ref.SumSquares, in.M(), 0)
-	return math.Sqrt(variance), ok && variance > 0
-}
+func (in Input) refStd() (float64, bool) { return in.basis.std, in.basis.std > 0 }

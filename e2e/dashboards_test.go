@@ -125,6 +125,8 @@ func (c choices) fill(tb testing.TB, query string) string {
 				return escaped[0]
 			}
 			return "(" + strings.Join(escaped, "|") + ")"
+		case "raw":
+			return strings.Join(values, ",")
 		}
 		tb.Errorf("a format %s that the test does not know, in %s", m[2], query)
 		return use
@@ -152,6 +154,14 @@ func (a *answer) put(column, kind string) {
 		a.types = map[string]string{}
 	}
 	a.types[column] = kind
+}
+
+// add appends what another query of the same panel returned.
+func (a *answer) add(b answer) {
+	for column, kind := range b.types {
+		a.put(column, kind)
+	}
+	a.rows, a.table = a.rows+b.rows, append(a.table, b.table...)
 }
 
 func (a *answer) columns(kind string) []string {
@@ -320,7 +330,8 @@ func flights(tb testing.TB) (*influxtest.Server, *daemon, timeRange) {
 	server := influxtest.Start(tb, influxtest.Options{Flux: true})
 	server.CreateBucket("driftd", 0)
 	logs := filepath.Join(tb.TempDir(), "logs")
-	d := startDaemon(tb, "nats: {embedded: {listen: 127.0.0.1:0}}\nmodels: {flight-delay: {reference: "+demo.ReferenceName+", windows: [{size: 1d}]}}\nweb: {metrics: {features: 50}}\n"+
+	d := startDaemon(tb, "nats: {embedded: {listen: 127.0.0.1:0}}\nmodels: {flight-delay: {reference: "+demo.ReferenceName+", windows: [{size: 1d}], "+
+		"labels: {mode: full, maturities: [6h, 1d, 3d], threshold: 0.25}}}\nweb: {metrics: {features: 50}}\n"+
 		withInfluxDB(server, "driftd", adminToken(tb, server)))
 	d.sink = "driftd-influxdb"
 	tb.Log(driftd(tb, "demo", "--logs", logs))
@@ -356,6 +367,7 @@ func sampled(tb testing.TB, server *influxtest.Server) timeRange {
 func ofDemo() choices {
 	return choices{
 		"model": {demo.ModelName}, "version": {"*"}, "segment": {"*"}, "window": {"1d"}, "role": {"feature"}, "feature": {"distance_miles"}, "partition": {"0"},
+		"maturity_ms": {"259200000"}, "metric": {"accuracy"}, // three days, the last maturity
 		"job": {"driftd"}, "instance": {".+"}, "__rate_interval": {"1m"},
 	}
 }
@@ -402,12 +414,14 @@ func TestDashboards(t *testing.T) {
 					continue
 				}
 				line := panelRows{dashboard: b.UID, panel: p.Title, rows: nil, columns: nil}
+				var together answer
 				for _, query := range p.Targets {
 					a := ask(query.text(), s)
 					expect(t, b.UID+": "+p.Title, p.Type, p.Options.XField, len(p.FieldConfig.Overrides), a)
-					drawing.panel(b.UID, p.Title, p.Type, p.Options.XField, [4]int{p.GridPos.X, p.GridPos.Y, p.GridPos.W, p.GridPos.H}, a)
+					together.add(a)
 					line.rows, line.columns = append(line.rows, a.rows), append(line.columns, a.columns("number")...)
 				}
+				drawing.panel(b.UID, p.Title, p.Type, p.Options.XField, [4]int{p.GridPos.X, p.GridPos.Y, p.GridPos.W, p.GridPos.H}, together)
 				table = append(table, line)
 			}
 			for _, v := range b.Templating.List {

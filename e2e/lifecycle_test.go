@@ -16,6 +16,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 	"go.uber.org/goleak"
 
+	"github.com/driftd/driftd/alerting/notify"
 	"github.com/driftd/driftd/app"
 	"github.com/driftd/driftd/broker"
 	"github.com/driftd/driftd/broker/brokertest"
@@ -374,4 +375,27 @@ func TestStartBeforeTheBroker(t *testing.T) {
 		t.Errorf("want it said once that it waits, and that this is over:\n%s", log)
 	}
 	d.stop()
+}
+
+// A daemon whose broker goes away for a moment while it starts asks again, at every step: the one of the partitions, which resolves the names of
+// references, and the one of the notifiers.
+func TestBrokerAwayDuringTheStart(t *testing.T) {
+	t.Parallel()
+	for step, ask := range map[string]string{
+		"partitions": "$JS.API.STREAM.MSG.GET." + journal.ReferencesStream, "notifiers": "$JS.API.STREAM.INFO.KV_" + notify.RecordsBucket,
+	} {
+		t.Run(step, func(t *testing.T) {
+			t.Parallel()
+			ext := startBroker(t)
+			proxy := brokertest.NewProxy(t, ext.url)
+			ext.url = proxy.URL()
+			proxy.CutBefore(ask)
+			d := newDaemon(t, ext.config()+churnConfig)
+			d.start()
+			if log := d.log.String(); !strings.Contains(log, "the broker does not answer yet: waiting for it") || !strings.Contains(log, "the broker answers") {
+				t.Errorf("want it said that it waits, and that this is over:\n%s", log)
+			}
+			d.stop()
+		})
+	}
 }

@@ -286,6 +286,15 @@ func heatView(t *testing.T, b *browsertest.Browser, d *demonstration) {
 // chartsView points at a chart and compares what its legend says with the API.
 func chartsView(t *testing.T, b *browsertest.Browser, d *demonstration) {
 	b.Open(d.url + demoModel)
+	said := func(w *result.Summary) *result.Quality {
+		var one []result.Quality
+		d.get(fmt.Sprintf("%s/quality?limit=1&from=%d&to=%d", demoAPI, w.Window.Start, w.Window.Start+1), &one)
+		if len(one) != 1 || !one[0].Final || one[0].Metrics[7].Name != "roc_auc" || one[0].Estimate.Metrics[9].Name != "roc_auc" {
+			t.Fatalf("the quality of %v is %+v, want its last with roc_auc", w.Window, one)
+		}
+		return &one[0]
+	}
+	hours := func(ms *float64) string { return digits(new(*ms/3_600_000)) + " h" }
 	for chart, says := range map[string]func(w *result.Summary) []string{
 		"volume": func(w *result.Summary) []string {
 			return []string{strconv.FormatUint(w.Counts.Events, 10), strconv.FormatUint(w.Errors, 10)}
@@ -297,6 +306,13 @@ func chartsView(t *testing.T, b *browsertest.Browser, d *demonstration) {
 			}
 			return out
 		},
+		"quality": func(w *result.Summary) []string { // the estimate of a final window has no band
+			q := said(w)
+			auc, estimate := q.Metrics[7], q.Estimate.Metrics[9]
+			return []string{digits(auc.Value), digits(auc.Upper), digits(auc.Lower), digits(estimate.Value), "–", "–"}
+		},
+		"coverage": func(w *result.Summary) []string { return []string{digits(new(100**said(w).Coverage)) + " %"} },
+		"delay":    func(w *result.Summary) []string { q := said(w); return []string{hours(q.DelayP50), hours(q.DelayP95)} },
 	} {
 		over := fmt.Sprintf("[data-chart=%s] .u-over", chart)
 		b.Until(chart+" is drawn", fmt.Sprintf(`document.querySelector(%q)`, over))

@@ -15,10 +15,11 @@ import (
 
 var screenshots = flag.String("screenshots", "", "`DIR`: where TestScreenshots writes its pictures (default: a temporary directory)")
 
-// views are the four kinds of pages, of the demo.
+// views are the kinds of pages, of the demo.
 func views() map[string]string {
 	return map[string]string{
 		"models": "/", "model": demoModel, "feature": demoModel + "/features/distance_miles?window=2001-03-06T00%3A00Z", "alerts": "/alerts",
+		"compare": demoModel + "/compare",
 	}
 }
 
@@ -27,7 +28,9 @@ func settle(b *browsertest.Browser, view string) {
 	switch view {
 	case "model":
 		b.Until("the heat map is drawn", `document.querySelector("[data-drawn]")`)
-		b.Until("the charts are drawn", `document.querySelectorAll("[data-chart] canvas").length === 2`)
+		b.Until("the charts are drawn", `document.querySelectorAll("[data-chart] canvas").length === 5`)
+	case "compare":
+		b.Until("the charts are drawn", `document.querySelectorAll("[data-chart] canvas").length === 4`)
 	case "feature":
 		b.Until("the charts are drawn", `document.querySelectorAll("[data-chart] canvas").length === 3`)
 	}
@@ -169,6 +172,7 @@ func TestScreenshots(t *testing.T) {
 		{"model", "model", "light", 1280, 1080, false},
 		{"feature", "feature", "light", 1280, 800, true},
 		{"alerts", "alerts", "light", 1280, 800, true},
+		{"compare", "compare", "light", 1280, 800, true},
 		{"models-dark", "models", "dark", 1280, 400, false},
 		{"model-dark", "model", "dark", 1280, 800, true},
 		{"feature-dark", "feature", "dark", 1280, 800, true},

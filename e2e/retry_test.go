@@ -42,9 +42,10 @@ func TestDeadLettersRetry(t *testing.T) {
 	if _, stderr, code := d.cli("dead-letters retry", strconv.FormatUint(letters[2].Seq, 10)); code != 1 || !strings.Contains(stderr, "would be refused again") {
 		t.Errorf("retrying what cannot be decoded: exit code %d: %s", code, stderr)
 	}
+	// Not the next number: the daemon may have put a record of its own, such as a tick, between the two.
 	d.must("dead-letters retry", strconv.FormatUint(letters[2].Seq, 10), "--force")
 	d.settled(js)
-	if now := deadLetters(t, d); len(now) != 4 || now[3].Reason != "bad_time" || now[3].Seq != letters[2].Seq+1 {
+	if now := deadLetters(t, d); len(now) != 4 || now[3].Reason != "bad_time" || now[3].Seq <= letters[2].Seq {
 		t.Errorf("dead letters after a retry by force: %+v", now)
 	}
 

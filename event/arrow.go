@@ -12,8 +12,8 @@ import (
 	"github.com/apache/arrow-go/v18/arrow/memory"
 )
 
-// arrowMemory is what the buffers of one message may take, unpacked.
-const arrowMemory = 64 << 20
+// arrowMemory is what one message may take, unpacked.
+const arrowMemory = 128 << 20
 
 // boundedAllocator refuses what goes beyond, by a panic: there is no other way to refuse, and the reader recovers from it.
 type boundedAllocator struct {
@@ -22,29 +22,44 @@ type boundedAllocator struct {
 	left int
 }
 
-func (a *boundedAllocator) Allocate(size int) []byte {
-	if a.left -= size; a.left < 0 {
-		panic(fmt.Sprintf("it takes more than %d bytes unpacked: send fewer events a message", arrowMemory))
+func (a *boundedAllocator) take(size int) {
+	if a.left -= size; size < 0 || a.left < 0 {
+		panic(a.exceeded())
 	}
+}
+
+// exceeded says so; it is true when left is below 0.
+func (a *boundedAllocator) exceeded() string {
+	return fmt.Sprintf("the message takes more than %d bytes unpacked: send fewer events a message", arrowMemory)
+}
+
+func (a *boundedAllocator) Allocate(size int) []byte {
+	a.take(size)
 	return a.GoAllocator.Allocate(size)
 }
 
 func (a *boundedAllocator) Reallocate(size int, b []byte) []byte {
-	if a.left -= size - len(b); a.left < 0 {
-		panic(fmt.Sprintf("it takes more than %d bytes unpacked: send fewer events a message", arrowMemory))
-	}
+	a.take(max(0, size-len(b)))
 	return a.GoAllocator.Reallocate(size, b)
 }
 
 // readArrow reads an Arrow IPC stream: its schema, and one record batch or more.
 func (c *Columns) readArrow(b []byte, l Limits) (detail string) {
+	unpacked := &boundedAllocator{memory.NewGoAllocator(), arrowMemory}
 	// The library checks what it reads by the bounds of its slices, and so do we what it hands out.
 	defer func() {
-		if v := recover(); v != nil {
+		v := recover()
+		switch {
+		case unpacked.left < 0: // the library may have recovered from it
+			detail = unpacked.exceeded()
+		case v != nil:
 			detail = fmt.Sprintf("the Arrow stream is broken, it may have been cut off: %v", v)
 		}
 	}()
-	r, err := ipc.NewReader(bytes.NewReader(b), ipc.WithAllocator(&boundedAllocator{memory.NewGoAllocator(), arrowMemory}))
+	if detail := checkArrow(b, l); detail != "" {
+		return detail
+	}
+	r, err := ipc.NewReader(bytes.NewReader(b), ipc.WithAllocator(unpacked))
 	if err != nil {
 		return "the Arrow stream is broken, it may have been cut off: " + err.Error()
 	}
@@ -54,7 +69,7 @@ func (c *Columns) readArrow(b []byte, l Limits) (detail string) {
 		if batch.NumRows() > int64(maxRows-c.rows) {
 			return fmt.Sprintf("more than %d rows: a columnar message has 1 to %d", maxRows, maxRows)
 		}
-		in := arrowBatch{columns: c, limits: l, first: c.rows == 0, at: 0, rows: int(batch.NumRows())}
+		in := arrowBatch{columns: c, limits: l, unpacked: unpacked, first: c.rows == 0, at: 0, rows: int(batch.NumRows())}
 		for i, arr := range batch.Columns() {
 			if detail := in.add(batch.ColumnName(i), arr, nil); detail != "" {
 				return "column " + strconv.QuoteToASCII(batch.ColumnName(i)) + ": " + detail
@@ -78,18 +93,26 @@ func (c *Columns) readArrow(b []byte, l Limits) (detail string) {
 
 // arrowBatch appends the rows of one record batch. The columns of all batches are the same: there is one schema.
 type arrowBatch struct {
-	columns *Columns
-	limits  Limits
-	first   bool
-	at      int // the next column
-	rows    int
+	columns  *Columns
+	limits   Limits
+	unpacked *boundedAllocator
+	first    bool
+	at       int // the next column
+	rows     int
 }
+
+// What is kept of a value in a column of numbers, and of one in the words of a column of strings, without its text.
+const (
+	cellBytes = 17
+	textBytes = 24
+)
 
 // add appends the values of arr. Structs are flattened with '.', as objects are in JSON; parent says which rows have a null around them.
 func (a *arrowBatch) add(name string, arr arrow.Array, parent []bool) string {
 	if arr.Len() != a.rows {
 		return fmt.Sprintf("%d values for %d rows", arr.Len(), a.rows)
 	}
+	a.unpacked.take(len(name) + cellBytes*a.rows)
 	nulls := parent
 	if arr.NullN() > 0 || arr.DataType().ID() == arrow.NULL {
 		nulls = make([]bool, a.rows)
@@ -113,7 +136,8 @@ func (a *arrowBatch) add(name string, arr arrow.Array, parent []bool) string {
 		if len(a.columns.all) >= a.limits.MaxFields {
 			return "the message has more columns than max_fields"
 		}
-		a.columns.add().call([]byte(name))
+		a.columns.add()
+		a.columns.call([]byte(name))
 	}
 	c := &a.columns.all[a.at]
 	a.at++
@@ -125,11 +149,11 @@ func (a *arrowBatch) add(name string, arr arrow.Array, parent []bool) string {
 		c.isNull = append(c.isNull, make([]bool, a.rows)...)
 		copy(c.isNull[before:], nulls)
 	}
-	return c.appendArrow(arr)
+	return c.appendArrow(arr, a.unpacked)
 }
 
 // appendArrow appends the values of an array that is no struct.
-func (c *Column) appendArrow(arr arrow.Array) string {
+func (c *Column) appendArrow(arr arrow.Array, unpacked *boundedAllocator) string {
 	switch v := arr.(type) {
 	case *array.Float64:
 		c.kind, c.nums = kindNumber, append(c.nums, v.Float64Values()...)
@@ -167,12 +191,12 @@ func (c *Column) appendArrow(arr arrow.Array) string {
 		c.kind = kindNumber
 		c.nums = append(c.nums, make([]float64, v.Len())...)
 	case *array.Dictionary:
-		return c.appendDictionary(v)
+		return c.appendDictionary(v, unpacked)
 	case array.StringLike:
 		c.kind = kindString
-		c.appendStrings(v)
+		c.appendStrings(v, unpacked)
 	default:
-		return "type " + arr.DataType().String() + " is none that driftd reads: float, int, bool, string, dictionary of strings, timestamp, struct"
+		return unreadableType
 	}
 	return ""
 }
@@ -218,13 +242,15 @@ func floorDiv(a, b int64) int64 {
 }
 
 // appendStrings appends a copy of each: the library's memory goes with its reader.
-func (c *Column) appendStrings(v array.StringLike) {
+func (c *Column) appendStrings(v array.StringLike, unpacked *boundedAllocator) {
 	size := 0
+	unpacked.take(textBytes * v.Len())
 	for i := range v.Len() {
 		if v.IsValid(i) {
 			size += len(v.Value(i))
 		}
 	}
+	unpacked.take(size)
 	text := make([]byte, 0, size)
 	for i := range v.Len() {
 		from := len(text)
@@ -236,7 +262,7 @@ func (c *Column) appendStrings(v array.StringLike) {
 }
 
 // appendDictionary appends indices; each batch may have a dictionary of its own.
-func (c *Column) appendDictionary(v *array.Dictionary) string {
+func (c *Column) appendDictionary(v *array.Dictionary, unpacked *boundedAllocator) string {
 	words, ok := v.Dictionary().(array.StringLike)
 	if !ok {
 		return "a dictionary of " + v.Dictionary().DataType().String() + "; only one of strings is read"
@@ -245,7 +271,7 @@ func (c *Column) appendDictionary(v *array.Dictionary) string {
 		c.index = []uint32{}
 	}
 	base := len(c.strings)
-	c.appendStrings(words)
+	c.appendStrings(words, unpacked)
 	for i := range v.Len() {
 		at := 0
 		if v.IsValid(i) {

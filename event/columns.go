@@ -62,13 +62,63 @@ const (
 	kindInteger
 	kindBool
 	kindString
+	kindText // of JSON: strings by row, nil where the value is null
 )
 
-// Columns is the records of a columnar message. It is valid until the next Reset of the Decoder that read it.
+// Columns is the records of a columnar message, or the features of those of another one that follow a template. It is valid until the
+// Decoder that read it begins the next message, unless it is held.
 type Columns struct {
-	rows int
-	all  []Column
+	rows   int
+	all    []Column
+	others []int // of all those that are no features
+	ids    int   // which of them is the ids; -1: none
+	bad    bool  // a column has a string that is not UTF-8
+	shape  *Shape
+	known  bool // the columns that were read until now are those of shape
+	room   int  // rows of a template's columns
+
+	lasting bool // of a template
+	used    bool // it has rows of the present message
+	held    bool
 }
+
+// Rows returns the number of rows so far.
+func (c *Columns) Rows() int { return c.rows }
+
+// Lasting says whether the columns may be held: those of a columnar message end with it.
+func (c *Columns) Lasting() bool { return c.lasting }
+
+// Hold keeps the rows when their message is over. Those of further messages come behind them and are numbered on, and the messages are read
+// in place, until Release.
+func (c *Columns) Hold() { c.held = c.lasting }
+
+// Release gives up the rows of columns that are held: those of the present message when that is over.
+func (c *Columns) Release() {
+	if c.held && !c.used {
+		c.empty()
+	}
+	c.held = false
+}
+
+// empty gives up the rows of a template's columns, and the messages that they are of.
+func (c *Columns) empty() {
+	for i := range c.all {
+		if col := &c.all[i]; col.kind == kindText {
+			clear(col.strings[:min(c.rows+1, c.room)]) // one more: of a record that followed the template to some value
+		}
+	}
+	c.rows = 0
+}
+
+// Shape stands for the names of columns and their order: Columns of one Shape have the same.
+type Shape struct {
+	paths []string
+	roles []role
+	cuts  []int // how long what stands before the name is
+}
+
+// Shape returns what stands for the names of the columns.
+func (c *Columns) Shape() *Shape { return c.shape }
 
 // Column is one name of the records with its values.
 type Column struct {
@@ -80,20 +130,20 @@ type Column struct {
 	ints    []int64   // by row, of kindInteger: what a float64 cannot hold
 	strings [][]byte  // by row, or by index
 	index   []uint32  // by row, of a dictionary; nil: there is none
+	spare   []uint32  // memory for index
 	isNull  []bool    // by row; nil: no value is null
 	bad     bool      // a string is not UTF-8
 }
 
-// Rows returns the number of records.
-func (c *Columns) Rows() int { return c.rows }
+// Len returns the number of columns, which have different names.
+func (c *Columns) Len() int { return len(c.all) }
 
-// Features calls f with every column of features.
-func (c *Columns) Features(f func(*Column)) {
-	for i := range c.all {
-		if c.all[i].role == roleFeature {
-			f(&c.all[i])
-		}
+// Feature returns the i-th column, or nil where that is none of a feature.
+func (c *Columns) Feature(i int) *Column {
+	if col := &c.all[i]; col.role == roleFeature {
+		return col
 	}
+	return nil
 }
 
 // Name returns the feature's name.
@@ -102,19 +152,19 @@ func (c *Column) Name() []byte { return c.name }
 // Numbers returns the values of a column of numbers or booleans by row, as Value.Float would have them: NaN is missing. It returns
 // nil for a column of strings.
 func (c *Column) Numbers() []float64 {
-	if c.kind == kindString {
+	if c.kind == kindString || c.kind == kindText {
 		return nil
 	}
 	return c.nums
 }
 
-// Strings returns the values of a column of strings: by row, or by index where that is not nil, which is by row. It returns nil for
-// other columns and where a value is null.
+// Strings returns the values of a column of strings: by row, nil where the value is null, or by index where that is not nil, which is by
+// row. It returns nil for other columns.
 func (c *Column) Strings() (values [][]byte, index []uint32) {
-	if c.kind != kindString || c.isNull != nil {
-		return nil, nil
+	if c.kind == kindText || c.kind == kindString && c.isNull == nil {
+		return c.strings, c.index
 	}
-	return c.strings, c.index
+	return nil, nil
 }
 
 var (
@@ -130,7 +180,10 @@ func (c *Column) Value(row int) Value {
 	if len(c.isNull) > 0 && c.isNull[row] {
 		return Value{Kind: ValueNull}
 	}
-	if c.kind == kindString {
+	switch {
+	case c.kind == kindText && c.strings[row] == nil:
+		return Value{Kind: ValueNull}
+	case c.kind == kindString || c.kind == kindText:
 		return Value{Kind: ValueString, Str: c.text(row)}
 	}
 	switch x := c.nums[row]; {
@@ -164,7 +217,11 @@ func (c *Columns) add() *Column {
 		c.all = append(c.all, Column{})
 	}
 	col := &c.all[len(c.all)-1]
-	*col = Column{nums: col.nums[:0], ints: col.ints[:0], strings: col.strings[:0]}
+	spare := col.spare
+	if col.index != nil {
+		spare = col.index[:0]
+	}
+	*col = Column{nums: col.nums[:0], ints: col.ints[:0], strings: col.strings[:0], spare: spare}
 	return col
 }
 
@@ -173,6 +230,17 @@ const (
 	featurePrefix = "features."
 	segmentPrefix = "segment."
 )
+
+// call gives the last column its name. Messages of one producer have the same names in the same order, and those are known.
+func (c *Columns) call(path []byte) {
+	col, at := &c.all[len(c.all)-1], len(c.all)-1
+	if c.known && at < len(c.shape.paths) && c.shape.paths[at] == string(path) {
+		col.path, col.name, col.role = path, path[c.shape.cuts[at]:], c.shape.roles[at]
+		return
+	}
+	c.known = false
+	col.call(path)
+}
 
 // call gives a column its name, which says its role.
 func (c *Column) call(path []byte) {
@@ -212,35 +280,47 @@ func (c *Column) call(path []byte) {
 
 // readColumns reads the columns of the message; a detail says why it cannot.
 func (d *Decoder) readColumns(enc Encoding) (detail string) {
-	d.columns.rows, d.columns.all = 0, d.columns.all[:0]
+	c := &d.columns
+	c.rows, c.all, c.known = 0, c.all[:0], c.shape != nil
 	if enc == EncodingProtobuf {
-		detail = d.columns.readProtobuf(d.msg, d.limits)
+		detail = c.readProtobuf(d.msg, d.limits)
 	} else {
-		detail = d.columns.readArrow(d.msg, d.limits)
+		detail = c.readArrow(d.msg, d.limits)
 	}
 	if detail != "" {
 		return detail
 	}
-	return d.columns.check(d.limits)
+	if !c.known || len(c.all) != len(c.shape.paths) {
+		c.shape = nil
+		if detail = c.checkNames(d.limits); detail != "" {
+			return detail
+		}
+		c.shape = newShape(c.all)
+	}
+	c.check()
+	return ""
 }
 
-// check says what is wrong with columns that could be read.
-func (c *Columns) check(l Limits) string {
+func newShape(all []Column) *Shape {
+	s := &Shape{paths: make([]string, len(all)), roles: make([]role, len(all)), cuts: make([]int, len(all))}
+	for i := range all {
+		c := &all[i]
+		s.paths[i], s.roles[i], s.cuts[i] = string(c.path), c.role, len(c.path)-len(c.name)
+	}
+	return s
+}
+
+// checkNames says what is wrong with the names of columns that could be read.
+func (c *Columns) checkNames(l Limits) string {
 	names := make([]string, 0, 64)
 	for i := range c.all {
 		col := &c.all[i]
 		names = append(names, string(col.path))
-		col.bad = slices.ContainsFunc(col.strings, func(s []byte) bool { return !utf8.Valid(s) })
 		switch {
 		case !utf8.Valid(col.path):
 			return "the name of column " + strconv.Itoa(i) + " is not UTF-8"
 		case len(col.name) > l.MaxName:
 			return "the name of column " + strconv.Itoa(i) + " is longer than max_name"
-		}
-		for k := range col.nums {
-			if len(col.isNull) > 0 && col.isNull[k] {
-				col.nums[k] = math.NaN()
-			}
 		}
 	}
 	slices.Sort(names)
@@ -252,61 +332,63 @@ func (c *Columns) check(l Limits) string {
 	return ""
 }
 
+// check looks at the values of columns that could be read.
+func (c *Columns) check() {
+	c.others, c.ids, c.bad = c.others[:0], -1, false
+	for i := range c.all {
+		col := &c.all[i]
+		if col.role != roleFeature {
+			c.others = append(c.others, i)
+		}
+		if col.role == roleID {
+			c.ids = i
+		}
+		col.bad = slices.ContainsFunc(col.strings, func(s []byte) bool { return !utf8.Valid(s) })
+		c.bad = c.bad || col.bad
+		if len(col.isNull) > 0 {
+			for k := range col.nums {
+				if col.isNull[k] {
+					col.nums[k] = math.NaN()
+				}
+			}
+		}
+	}
+}
+
 // row decodes a row: it does for each column what member does for a key.
 func (d *Decoder) row(row int) bool {
 	d.begin(0)
 	d.raw = d.raw[:0]
-	ev := &d.ev
-	features := false
-	for i := range d.columns.all {
-		col := &d.columns.all[i]
-		if col.role == roleFeature && d.keep {
-			features = true
-			if col.bad && !utf8.Valid(col.Value(row).Str) {
-				d.soft(0, RejectMalformed, "invalid UTF-8 in a string: encode the message as UTF-8")
-			}
-			continue
+	ev, c := &d.ev, &d.columns
+	for i := range c.all {
+		if !c.bad {
+			break
 		}
-		v := col.Value(row)
-		if col.bad && !utf8.Valid(v.Str) {
+		if col := &c.all[i]; col.bad && !utf8.Valid(col.Value(row).Str) {
 			d.soft(0, RejectMalformed, "invalid UTF-8 in a string: encode the message as UTF-8")
 		}
+	}
+	for _, i := range c.others {
+		col := &c.all[i]
+		v := col.Value(row)
 		switch col.role {
-		case roleModel:
-			d.setModel(&v, 0)
-		case roleVersion:
-			ev.Version = d.columnText(col, row, &v)
-		case roleID:
-			ev.ID = d.columnText(col, row, &v)
-		case roleStatus:
-			ev.Status = d.columnText(col, row, &v)
-		case roleTime:
-			ev.Time, ev.HasTime, d.tsBad = instantOf(&v, 0)
-		case rolePredictionTime:
-			ev.PredictionTime, ev.HasPredTime, d.predBad = instantOf(&v, 0)
-		case roleLatency:
-			d.setLatency(&v)
-		case rolePrediction:
-			if v.Kind != ValueNull || len(col.name) != len(PredictionName) {
-				ev.Prediction = append(ev.Prediction, Field{Name: col.name, Value: v})
+		case roleVersion, roleID, roleStatus:
+			if v.Kind == ValueNumber {
+				v.Str = d.columnLiteral(col, row)
 			}
-		case roleFeature:
-			ev.Features = append(ev.Features, Field{Name: col.name, Value: v})
-		case roleSegment:
-			ev.Segments = append(ev.Segments, Field{Name: col.name, Value: v})
 		case roleLabel:
 			d.seen |= keyLabel
 			ev.Label = v
-		case roleSchema:
-			if v.Kind != ValueNumber && v.Kind != ValueNull {
-				ev.WrongType++
-			}
 		case roleUnknown:
 			ev.UnknownKeys++
+		default:
 		}
+		d.assign(col.role, col.name, &v, 0)
 	}
-	if features {
-		ev.Columns, ev.Row = &d.columns, row
+	if len(c.others) < len(c.all) {
+		if ev.Columns, ev.Row = c, row; !d.keep {
+			d.spread()
+		}
 	}
 	d.judge()
 	d.index++
@@ -319,28 +401,33 @@ func (d *Decoder) row(row int) bool {
 	return true
 }
 
-// Fields puts the features of the current event of a columnar message into Features, as without KeepColumns, and sets Raw.
+// Fields puts the features that the current event has in columns into Features, as without KeepColumns, and sets Raw. Numbers have no literal
+// there.
 func (d *Decoder) Fields() {
-	ev := &d.ev
-	if ev.Columns == nil {
-		return
+	if d.ev.Columns != nil {
+		d.spread()
+		d.ev.Raw = d.Raw()
 	}
-	ev.Columns.Features(func(c *Column) {
-		ev.Features = append(ev.Features, Field{Name: c.name, Value: c.Value(ev.Row)})
-	})
-	ev.Columns, ev.Raw = nil, d.Raw()
 }
 
-// columnText is text for a value of a column: a number has no literal and gets its shortest one.
-func (d *Decoder) columnText(c *Column, row int, v *Value) []byte {
-	if v.Kind != ValueNumber {
-		return d.text(v)
+// spread puts the features that the current event has in columns into Features.
+func (d *Decoder) spread() {
+	ev := &d.ev
+	for i := range ev.Columns.Len() {
+		if c := ev.Columns.Feature(i); c != nil {
+			ev.Features = append(ev.Features, Field{Name: c.name, Value: c.Value(ev.Row)})
+		}
 	}
+	ev.Columns = nil
+}
+
+// columnLiteral returns a number of a column as a text that was not written: in its shortest form.
+func (d *Decoder) columnLiteral(c *Column, row int) []byte {
 	from := len(d.scratch)
 	if c.kind == kindInteger {
 		d.scratch = strconv.AppendInt(d.scratch, c.ints[row], 10)
 	} else {
-		d.scratch = AppendShortest(d.scratch, v.Num)
+		d.scratch = AppendShortest(d.scratch, c.nums[row])
 	}
 	return d.scratch[from:len(d.scratch):len(d.scratch)]
 }

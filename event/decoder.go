@@ -60,6 +60,7 @@ type Decoder struct {
 	reject     RejectError // Reason 0: the record is good
 	hard       bool        // reject is a syntax error: the end of the record is not known
 
+	idAt     int // offset of the id's first byte, where that is known
 	seen     keySet
 	modelBad int      // offset of a model that is no string, or -1
 	tsBad    timeFlaw // of `ts`
@@ -71,9 +72,10 @@ type Decoder struct {
 	marks   []int  // lengths of path at the objects that are open
 	open    []byte // opening brackets of the containers that skip is in
 
-	columns Columns
-	keep    bool   // features stay in the columns
-	raw     []byte // of a row, as JSON
+	columns   Columns
+	keep      bool // features stay in the columns
+	templates templates
+	raw       []byte // of a row, as JSON
 
 	predictionName, labelName, scoreName, scorePrefix []byte
 }
@@ -99,13 +101,24 @@ func NewDecoder(l Limits) *Decoder {
 }
 
 // Reset starts a new message. The decoder reads message in place until the next Reset and never writes to it.
-func (d *Decoder) Reset(message []byte) {
+func (d *Decoder) Reset(message []byte) { d.ResetFrom("", message) }
+
+// ResetFrom is Reset for a message of a producer whose records are alike, and may be unlike those of others. Nothing but speed depends on the
+// name, which may be empty where it is not known.
+func (d *Decoder) ResetFrom(producer string, message []byte) {
 	d.msg, d.pos, d.state, d.index = message, 0, framingStart, -1
+	if d.keep {
+		d.templates.begin(producer, message)
+	}
 	d.begin(0)
 }
 
-// KeepColumns leaves the features of columnar messages where they are, in Event.Columns, for a caller who counts column by column.
-func (d *Decoder) KeepColumns() { d.keep = true }
+// KeepColumns leaves the features of columnar messages where they are, in Event.Columns, for a caller who counts column by column. Those of
+// other messages are put into columns where the decoder sees how: see template.
+func (d *Decoder) KeepColumns() {
+	d.keep = true
+	d.templates.begin("", nil)
+}
 
 // Next moves to the next record of the message and reports whether there is one. Whether it is good, Event says.
 func (d *Decoder) Next() bool {
@@ -197,12 +210,48 @@ func (d *Decoder) Raw() []byte {
 	return d.msg[d.start:d.end:d.end]
 }
 
+// NextIDs appends what are probably the ids of up to n records behind the current one, for a caller who can prepare for them. Nothing may
+// depend on them: they are what stands where the ids are if the records are like the current one, each in its line. They are views like
+// those of Event.
+func (d *Decoder) NextIDs(ids [][]byte, n int) [][]byte {
+	if d.state == framingRows {
+		for row := d.index + 1; row <= d.index+n && row < d.columns.rows && d.columns.ids >= 0; row++ {
+			ids = append(ids, d.columns.all[d.columns.ids].Value(row).Str)
+		}
+		return ids
+	}
+	length, size := d.end-d.start, len(d.ev.ID)
+	if d.idAt < 0 || size == 0 {
+		return ids
+	}
+	for at := d.end; n > 0; n-- {
+		line := bytes.IndexByte(d.msg[at:min(at+2*length, len(d.msg))], '\n')
+		id := at + line + 1 + d.idAt - d.start
+		if line < 0 || id+size > len(d.msg) {
+			break
+		}
+		ids = append(ids, d.msg[id:id+size:id+size])
+		at += line + 1
+	}
+	return ids
+}
+
+// NextMessageID is NextIDs for the record of a later message, where messages have one record each.
+func (d *Decoder) NextMessageID(ids [][]byte, message []byte) [][]byte {
+	size := len(d.ev.ID)
+	if d.idAt < 0 || size == 0 || d.index > 0 || d.start > 0 || len(d.msg)-d.end > 1 || d.idAt+size > len(message) {
+		return ids
+	}
+	return append(ids, message[d.idAt:d.idAt+size:d.idAt+size])
+}
+
 // begin clears what the decoder knows of the last record; the next one starts at byte i.
 func (d *Decoder) begin(i int) {
 	ev := &d.ev
 	*ev = Event{Prediction: ev.Prediction[:0], Features: ev.Features[:0], Segments: ev.Segments[:0]}
 	d.start, d.end = i, i
 	d.reject, d.hard = RejectError{}, false
+	d.idAt = -1
 	d.seen, d.modelBad, d.tsBad, d.predBad, d.fields = 0, -1, timeFlaw{}, timeFlaw{}, 0
 	d.scratch, d.path = d.scratch[:0], d.path[:0]
 }
@@ -238,7 +287,7 @@ func (d *Decoder) line(i int) bool {
 		d.fail(i, RejectMalformed, notObject(b, i))
 		return d.finish(nextLine(b, i))
 	}
-	end := d.record(i)
+	end := d.readRecord(i)
 	if end < 0 {
 		return d.finish(resync(b, i, d.reject.Offset))
 	}
@@ -254,6 +303,22 @@ func (d *Decoder) line(i int) bool {
 	return d.finish(end)
 }
 
+// readRecord decodes the object at i in the fastest way that there is.
+func (d *Decoder) readRecord(i int) int {
+	if !d.keep {
+		return d.record(i)
+	}
+	if end := d.follow(i); end >= 0 {
+		return end
+	}
+	end := d.record(i)
+	if d.templates.learning && end >= 0 && d.reject.Reason == 0 {
+		d.learn(end)
+	}
+	d.templates.learning = false
+	return end
+}
+
 // element decodes the element at i of a message that is an array.
 func (d *Decoder) element(i int) bool {
 	b := d.msg
@@ -264,7 +329,7 @@ func (d *Decoder) element(i int) bool {
 	d.state = framingMore
 	var end int
 	if b[i] == '{' {
-		end = d.record(i)
+		end = d.readRecord(i)
 	} else {
 		d.soft(i, RejectMalformed, notObject(b, i))
 		var v Value

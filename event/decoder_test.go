@@ -92,7 +92,7 @@ func TestEveryReason(t *testing.T) {
 			`{"version":"` + strings.Repeat("v", 257) + `"}`, `{"segment":{"region":"` + strings.Repeat("v", 257) + `"}}`,
 			`{"features":{` + strings.Repeat(`"x":1,`, 5000) + `"x":1}}`,
 		},
-		event.RejectNoLabelID:   {`{"label":1}`, `{"label":1,"id":null,"prediction":null}`, `{"label":null}`},
+		event.RejectNoLabelID:   {`{"label":1}`, `{"label":1,"id":null,"prediction":null}`, `{"label":null}`, `{"label":1,"prediction":{"score":null}}`},
 		event.RejectUnsupported: {`{"schema":2}`},
 		event.RejectModelMismatch: {
 			`{"model":"other"}`,

@@ -2,7 +2,10 @@
 // It is a leaf: it knows the wire format of design section 5 and nothing about models, references or windows.
 package event
 
-import "fmt"
+import (
+	"fmt"
+	"strings"
+)
 
 // ValueKind says what a decoded value is on the wire.
 type ValueKind uint8
@@ -52,13 +55,13 @@ type Event struct {
 	Latency        float64 // milliseconds
 	HasLatency     bool
 	LatencyInvalid bool   // present, but not a finite number ≥ 0
-	Status         []byte // as written; empty when absent. `ok` and 2xx are successes
+	Status         []byte // as written; empty when absent. see Succeeded
 
 	Prediction []Field
 	Features   []Field
 	Segments   []Field
 
-	Columns *Columns // the features, instead of Features, where Decoder.KeepColumns was asked for and the message is columnar
+	Columns *Columns // the features, instead of Features, where Decoder.KeepColumns was asked for and they are in columns
 	Row     int      // of the event in them
 
 	Label          Value // of a label
@@ -69,7 +72,7 @@ type Event struct {
 	UnknownKeys   int // keys of the record or of its prediction object that the format does not know: ignored, counted
 	WrongType     int // known keys whose value has a type that the format does not allow there: taken as absent, counted
 
-	Raw []byte // the record's own bytes, see Decoder.Raw; empty beside Columns
+	Raw []byte // the record's own bytes, see Decoder.Raw; empty beside the Columns of a columnar message
 }
 
 // RejectReason says why a record cannot be counted. It is a closed set: also the metric label and the dead-letter reason.
@@ -129,4 +132,12 @@ type RejectError struct {
 // Error implements error.
 func (e *RejectError) Error() string {
 	return fmt.Sprintf("%s at byte %d: %s", e.Reason, e.Offset, e.Detail)
+}
+
+// Succeeded reports whether a response status is a success: `ok`, `success`, or an HTTP status 2xx or 3xx.
+func Succeeded(status []byte) bool {
+	if len(status) == 3 && (status[0] == '2' || status[0] == '3') {
+		return true
+	}
+	return strings.EqualFold(string(status), "ok") || strings.EqualFold(string(status), "success")
 }

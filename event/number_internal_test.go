@@ -31,6 +31,12 @@ func TestNumberEqualsStrconv(t *testing.T) {
 			t.Fatalf("%s (seeds %d, %d): got %v (kind %d, literal %q, next %d), want %v",
 				s, seed1, seed2, v.Num, v.Kind, v.Str, next, want)
 		}
+		// The way of short ones needs a message that goes on.
+		if x, next := shortNumber([]byte(s+"}                 "), 0); next != 0 && (next != len(s) || math.Float64bits(x) != math.Float64bits(want)) {
+			t.Fatalf("%s (seeds %d, %d): got %v and next %d by eight bytes at once, want %v", s, seed1, seed2, x, next, want)
+		} else if n := len(strings.Trim(s, "-0123456789.")); next == 0 && n == 0 && len(s) < 8 {
+			t.Fatalf("%s: not read by eight bytes at once", s)
+		}
 	}
 	digits := func(n int) string {
 		b := []byte{byte('1' + rng.IntN(9))}

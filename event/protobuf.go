@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"math"
+	"slices"
 
 	"google.golang.org/protobuf/encoding/protowire"
 )
@@ -59,7 +60,7 @@ func (c *Columns) readProtobuf(b []byte, l Limits) string {
 			return "the message has more columns than max_fields"
 		}
 		col := c.add()
-		if detail := col.readProtobuf(body, c.rows); detail != "" {
+		if detail := c.readColumn(col, body); detail != "" {
 			return fmt.Sprintf("column %d %q: %s", len(c.all)-1, clip(col.path), detail)
 		}
 	}
@@ -73,7 +74,8 @@ func badProtobuf(n int) string {
 // clip shortens a name for a message.
 func clip(s []byte) []byte { return s[:min(len(s), 64)] }
 
-func (c *Column) readProtobuf(b []byte, rows int) string {
+func (c *Columns) readColumn(col *Column, b []byte) string {
+	rows := c.rows
 	var nulls []byte
 	var n int
 	for ; len(b) > 0; b = b[n:] {
@@ -100,16 +102,16 @@ func (c *Column) readProtobuf(b []byte, rows int) string {
 		case fieldName:
 			c.call(body)
 		case fieldDoubles:
-			detail = c.readDoubles(body, rows)
+			detail = col.readDoubles(body, rows)
 		case fieldIntegers, fieldBooleans:
-			detail = c.readVarints(body, rows, num == fieldBooleans)
+			detail = col.readVarints(body, rows, num == fieldBooleans)
 		case fieldStrings:
-			if detail = c.is(kindString); detail == "" && len(c.strings) == rows {
+			if detail = col.is(kindString); detail == "" && len(col.strings) == rows {
 				detail = "more strings than rows"
 			}
-			c.strings = append(c.strings, body)
+			col.strings = append(col.strings, body)
 		case fieldIndices:
-			detail = c.readIndices(body, rows)
+			detail = col.readIndices(body, rows)
 		case fieldNulls:
 			nulls = body
 		}
@@ -117,7 +119,7 @@ func (c *Column) readProtobuf(b []byte, rows int) string {
 			return detail
 		}
 	}
-	return c.finish(rows, nulls, false)
+	return col.finish(rows, nulls, false)
 }
 
 // is gives the column a kind; it has one only.
@@ -136,8 +138,10 @@ func (c *Column) readDoubles(b []byte, rows int) string {
 	if len(b)%8 != 0 || len(c.nums)+len(b)/8 > rows {
 		return "not as many doubles as rows"
 	}
-	for ; len(b) > 0; b = b[8:] {
-		c.nums = append(c.nums, math.Float64frombits(binary.LittleEndian.Uint64(b)))
+	from := len(c.nums)
+	c.nums = slices.Grow(c.nums, len(b)/8)[:from+len(b)/8]
+	for i := range c.nums[from:] {
+		c.nums[from+i] = math.Float64frombits(binary.LittleEndian.Uint64(b[8*i:]))
 	}
 	return ""
 }
@@ -170,7 +174,7 @@ func (c *Column) readVarints(b []byte, rows int, boolean bool) string {
 
 func (c *Column) readIndices(b []byte, rows int) string {
 	if c.index == nil {
-		c.index = make([]uint32, 0, rows)
+		c.index = slices.Grow(c.spare[:0], rows)
 	}
 	for len(b) > 0 {
 		v, n := protowire.ConsumeVarint(b)

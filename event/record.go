@@ -1,5 +1,7 @@
 package event
 
+import "slices"
+
 // The meaning of a record: which keys it may have and what their values become. docs/schema/event.schema.json and
 // label.schema.json say what to send; this file also says what becomes of everything else.
 
@@ -59,52 +61,66 @@ func (d *Decoder) record(i int) int {
 func (d *Decoder) member(name []byte, i int) int {
 	ev := &d.ev
 	var v Value
+	role := &d.templates.role
+	*role = roleUnknown
 	switch string(name) {
 	case "model":
+		*role = roleModel
 		d.again(keyModel)
 		next := d.value(i, &v, 1)
 		d.setModel(&v, i)
 		return next
 	case "version":
+		*role = roleVersion
 		d.again(keyVersion)
 		i = d.value(i, &v, 1)
 		ev.Version = d.text(&v)
 	case "id":
+		*role = roleID
 		d.again(keyID)
 		i = d.value(i, &v, 1)
 		ev.ID = d.text(&v)
 	case "status":
+		*role = roleStatus
 		d.again(keyStatus)
 		i = d.value(i, &v, 1)
 		ev.Status = d.text(&v)
 	case "ts":
+		*role = roleTime
 		d.again(keyTime)
 		var next int
 		ev.Time, ev.HasTime, d.tsBad, next = d.instant(i)
 		return next
 	case "prediction_ts":
+		*role = rolePredictionTime
 		d.again(keyPredictionTime)
 		var next int
 		ev.PredictionTime, ev.HasPredTime, d.predBad, next = d.instant(i)
 		return next
 	case "latency_ms":
+		*role = roleLatency
 		d.again(keyLatency)
 		i = d.value(i, &v, 1)
 		d.setLatency(&v)
 	case "prediction":
+		*role = rolePrediction
 		d.again(keyPrediction)
 		ev.Prediction = ev.Prediction[:0]
 		return d.prediction(i)
 	case "features":
+		*role = roleFeature
 		d.again(keyFeatures)
 		ev.Features, i = d.object(i, ev.Features[:0], nil, 1)
 	case "segment":
+		*role = roleSegment
 		d.again(keySegment)
 		ev.Segments, i = d.object(i, ev.Segments[:0], nil, 1)
 	case "label":
+		*role = roleLabel
 		d.again(keyLabel)
 		i = d.value(i, &ev.Label, 1)
 	case "schema":
+		*role = roleSchema
 		d.again(keySchema)
 		if i = d.value(i, &v, 1); v.Kind != ValueNumber && v.Kind != ValueNull {
 			ev.WrongType++
@@ -213,7 +229,9 @@ func (d *Decoder) prediction(i int) int {
 		default:
 			var v Value
 			ev.UnknownKeys++
+			d.templates.role = roleUnknown
 			i = d.value(i, &v, 2)
+			d.templates.role = rolePrediction
 		}
 		if i < 0 {
 			return i
@@ -236,6 +254,7 @@ func (d *Decoder) object(i int, out []Field, prefix []byte, depth int) (fields [
 	b := d.msg
 	if i >= len(b) || b[i] != '{' {
 		var v Value
+		d.templates.strange = true
 		if i = d.value(i, &v, depth); v.Kind != ValueNull {
 			d.ev.WrongType++
 		}
@@ -308,7 +327,11 @@ func (d *Decoder) field(i int, out []Field, key []byte, depth int) (fields []Fie
 		}
 		f := &out[len(out)-1]
 		f.Name = key
-		return out, d.value(i, &f.Value, depth)
+		i = d.value(i, &f.Value, depth)
+		if t := &d.templates; t.learning && len(t.spans) > 0 {
+			t.spans[len(t.spans)-1].name = key
+		}
+		return out, i
 	}
 	var dropped Value
 	return out, d.value(i, &dropped, depth)
@@ -328,6 +351,10 @@ func (d *Decoder) judge() {
 		d.soft(d.tsBad.offset, RejectBadTime, "ts: "+d.tsBad.detail)
 	}
 	if ev.IsLabel {
+		// Labels and predictions share the columns of a message: a label whose prediction is null in all its parts carries none.
+		if !slices.ContainsFunc(ev.Prediction, func(f Field) bool { return f.Kind != ValueNull }) {
+			ev.Prediction = ev.Prediction[:0]
+		}
 		if d.predBad.detail != "" {
 			d.soft(d.predBad.offset, RejectBadTime, "prediction_ts: "+d.predBad.detail)
 		}

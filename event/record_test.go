@@ -92,6 +92,10 @@ func TestMeaning(t *testing.T) {
 				e.isLabel, e.label, e.predictionTime, e.prediction = true, "bool true", "1", []string{number05("prediction")}
 			}),
 		},
+		{
+			"label with a prediction of nulls", `{"label":1,"id":"i","prediction":{"label":null,"scores":{"up":null}}}`,
+			with(func(e *described) { e.isLabel, e.label, e.id = true, "number 1 3ff0000000000000", "i" }),
+		},
 		{"label of a wrong type", `{"label":[1],"id":"i"}`, with(func(e *described) { e.isLabel, e.label, e.id = true, "invalid", "i" })},
 		{"an empty label", `{"label":null,"id":"i"}`, with(func(e *described) { e.isLabel, e.label, e.id = true, "null", "i" })},
 		{

@@ -42,6 +42,14 @@ func (d *Decoder) unexpected(i int, want string) int {
 // value reads the value at i into v. An array or object is checked and passed over, and v is ValueInvalid then; depth is
 // the number of containers around it.
 func (d *Decoder) value(i int, v *Value, depth int) int {
+	next := d.scan(i, v, depth)
+	if d.templates.learning {
+		d.templates.note(i, next, v.Kind)
+	}
+	return next
+}
+
+func (d *Decoder) scan(i int, v *Value, depth int) int {
 	b := d.msg
 	if i >= len(b) {
 		return d.unexpected(i, "a value")

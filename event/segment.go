@@ -9,12 +9,24 @@ func (e *Event) AppendDimension(dst []byte, name string) (value []byte, ok bool)
 			if string(fields[i].Name) != name {
 				continue
 			}
-			if v := &fields[i].Value; v.Kind == ValueNumber && v.Num-v.Num != 0 {
-				return dst, false // a row of a file may hold one
+			return appendPart(dst, &fields[i].Value)
+		}
+	}
+	if e.Columns != nil {
+		for i := range e.Columns.Len() {
+			if c := e.Columns.Feature(i); c != nil && string(c.name) == name {
+				v := c.Value(e.Row)
+				return appendPart(dst, &v)
 			}
-			value, class := fields[i].AppendCategory(dst)
-			return value, class == ClassValue
 		}
 	}
 	return dst, false
+}
+
+func appendPart(dst []byte, v *Value) (value []byte, ok bool) {
+	if v.Kind == ValueNumber && v.Num-v.Num != 0 {
+		return dst, false // a row of a file may hold one
+	}
+	value, class := v.AppendCategory(dst)
+	return value, class == ClassValue
 }

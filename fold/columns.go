@@ -5,73 +5,196 @@ import (
 
 	"github.com/driftd/driftd/cells"
 	"github.com/driftd/driftd/event"
+	"github.com/driftd/driftd/internal/exact"
 	"github.com/driftd/driftd/window"
 )
 
-// run is events of a columnar message that were counted into one pane but for their features, which are counted together, column by
-// column: counts add in any order, and a column stays in the caches. It ends before anything looks at the pane, and with the message.
+// run is events that were counted into one pane but for their features, which are counted together, column by column: counts add in any
+// order, and a column stays in the caches.
 type run struct {
 	binder  *binder
 	pane    *window.Pane
 	columns *event.Columns
 	rows    []int
-
-	counts []uint64 // scratch, by word of a dictionary
-	bound  []*event.Column
 }
 
-// add puts an event behind those of the run, or begins another one.
-func (r *run) add(p *Partition, b *binder, pane *window.Pane, ev *event.Event) {
-	if len(r.rows) > 0 && (r.binder != b || r.pane != pane) {
-		r.flush(p)
+// runs are what is to be counted yet. All of it is before anything looks at a pane; a run is with its message, if that is a columnar one, or
+// when it has enough events. Else those of the next messages join it.
+type runs struct {
+	open     []*run
+	of       map[runKey]*run
+	last     *run // that an event was put to
+	spare    []*run
+	values   int
+	bytes    int  // of the messages since there was none to be counted
+	counting bool // one is being counted: a panic is one of its values'
+
+	counts  []uint64 // scratch, by word of a dictionary
+	numbers []float64
+	sums    exact.Scatter
+}
+
+type runKey struct {
+	pane    *window.Pane
+	columns *event.Columns
+}
+
+// add puts an event to those of its run, or begins one.
+func (r *runs) add(b *binder, pane *window.Pane, ev *event.Event) {
+	one := r.last
+	if one == nil || one.pane != pane || one.columns != ev.Columns {
+		one = r.of[runKey{pane, ev.Columns}]
 	}
-	r.binder, r.pane, r.columns = b, pane, ev.Columns
-	r.rows = append(r.rows, ev.Row)
+	if one == nil {
+		one = r.begin(b, pane, ev.Columns)
+	}
+	r.last = one
+	one.rows = append(one.rows, ev.Row)
+	r.values += ev.Columns.Len()
 }
 
-// flush counts the features of the run's events.
-func (r *run) flush(p *Partition) {
-	if len(r.rows) == 0 {
+func (r *runs) begin(b *binder, pane *window.Pane, columns *event.Columns) *run {
+	one := &run{} //nolint:exhaustruct // filled below
+	if n := len(r.spare); n > 0 {
+		one, r.spare = r.spare[n-1], r.spare[:n-1]
+	}
+	one.binder, one.pane, one.columns = b, pane, columns
+	if r.of == nil {
+		r.of = map[runKey]*run{}
+	}
+	r.open, r.of[runKey{pane, columns}] = append(r.open, one), one
+	columns.Hold()
+	return one
+}
+
+const (
+	// enoughRows of a run are counted as well as more of them would be.
+	enoughRows = 256
+	// enoughValues of all runs fill 4 MiB, and are enough rows of each of a hundred models that take turns.
+	enoughValues = 1 << 19
+	// enoughBytes of messages are kept for their strings.
+	enoughBytes = 8 << 20
+)
+
+// ended counts what waits no longer than to the end of a message.
+func (r *runs) ended(p *Partition, message []byte) {
+	if len(r.open) == 0 {
 		return
 	}
-	n := uint64(len(r.rows))
-	unknown := uint64(0)
-	r.bound = slices.Grow(r.bound[:0], len(r.binder.ref.Features))[:len(r.binder.ref.Features)]
-	clear(r.bound)
-	r.columns.Features(func(c *event.Column) {
-		if at, ok := r.binder.features.index[string(c.Name())]; ok {
-			r.bound[at] = c
-		} else {
-			unknown += n
-		}
-	})
-	invalid := uint64(0)
-	for _, i := range r.binder.own {
-		invalid += r.count(r.pane.Features[i], r.bound[i])
+	r.bytes += len(message)
+	switch last := r.last; {
+	case r.values >= enoughValues || r.bytes >= enoughBytes:
+		r.flush(p)
+	case last == nil:
+	case !last.columns.Lasting(), len(last.rows) >= enoughRows, last.columns.Rows()*last.columns.Len() >= enoughValues:
+		r.flushColumns(p, last.columns)
 	}
-	r.rows = r.rows[:0]
-	r.pane.Tally.UnknownFeature += unknown
+}
+
+// flush counts all that is to be counted.
+func (r *runs) flush(p *Partition) {
+	if len(r.open) > 0 {
+		r.flushColumns(p, nil)
+	}
+}
+
+// flushColumns counts what is in some columns, or in all of them, and releases them.
+func (r *runs) flushColumns(p *Partition, columns *event.Columns) {
+	r.counting = true
+	for _, one := range r.open {
+		if columns == nil || one.columns == columns {
+			r.count(p, one)
+		}
+	}
+	kept := r.open[:0]
+	for _, one := range r.open {
+		if columns != nil && one.columns != columns {
+			kept = append(kept, one)
+			continue
+		}
+		delete(r.of, runKey{one.pane, one.columns})
+		r.values -= len(one.rows) * one.columns.Len()
+		one.columns.Release()          // several runs may be of them
+		*one = run{rows: one.rows[:0]} //nolint:exhaustruct // empty
+		r.spare = append(r.spare, one)
+	}
+	clear(r.open[len(kept):])
+	if r.open, r.last, r.counting = kept, nil, false; len(kept) == 0 {
+		r.bytes = 0
+	}
+}
+
+// count counts the features of a run's events.
+func (r *runs) count(p *Partition, one *run) {
+	b := one.binder
+	b.bindColumns(one.columns)
+	invalid := uint64(0)
+	for k, i := range b.own {
+		var c *event.Column
+		if at := b.columnOf[k]; at >= 0 {
+			c = one.columns.Feature(at)
+		}
+		invalid += r.countColumn(one, one.pane.Features[i], c)
+	}
+	unknown := uint64(b.unbound) * uint64(len(one.rows))
+	one.pane.Tally.UnknownFeature += unknown
 	p.stats.UnknownFeatures += unknown
 	p.stats.WrongTypes += invalid
 }
 
-// count counts the run's values of a column, which is nil where the message has none of the feature.
-func (r *run) count(to *cells.Counts, c *event.Column) (invalid uint64) {
+// bindColumns finds the column of each feature, if that is not known from columns of the same shape.
+func (b *binder) bindColumns(columns *event.Columns) {
+	if b.shape == columns.Shape() {
+		return
+	}
+	b.shape, b.unbound = columns.Shape(), 0
+	at := make([]int, len(b.ref.Features))
+	for i := range at {
+		at[i] = -1
+	}
+	for k := range columns.Len() {
+		if c := columns.Feature(k); c == nil {
+			continue
+		} else if i, ok := b.features.index[string(c.Name())]; ok {
+			at[i] = k
+		} else {
+			b.unbound++
+		}
+	}
+	b.columnOf = b.columnOf[:0]
+	for _, i := range b.own {
+		b.columnOf = append(b.columnOf, at[i])
+	}
+}
+
+// countColumn counts a run's values of a column, which is nil where the records have none of the feature.
+func (r *runs) countColumn(one *run, to *cells.Counts, c *event.Column) (invalid uint64) {
+	rows := one.rows
 	if c == nil {
-		to.Missing += uint64(len(r.rows))
+		to.Missing += uint64(len(rows))
 		return 0
 	}
 	numeric := to.Space().Kind() == cells.Numeric
 	if xs := c.Numbers(); numeric && xs != nil {
-		for _, row := range r.rows {
-			to.AddNumber(xs[row])
-		}
+		r.addNumbers(to, xs, rows)
 		return 0
 	}
-	if words, index := c.Strings(); !numeric && index != nil && len(words) <= len(r.rows) {
+	words, index := c.Strings()
+	switch {
+	case numeric || words == nil:
+	case index == nil:
+		for _, row := range rows {
+			if words[row] == nil {
+				to.AddMissing()
+			} else {
+				to.AddCategory(words[row])
+			}
+		}
+		return 0
+	case len(words) <= len(rows):
 		r.counts = slices.Grow(r.counts[:0], len(words))[:len(words)]
 		clear(r.counts)
-		for _, row := range r.rows {
+		for _, row := range rows {
 			r.counts[index[row]]++
 		}
 		for i, word := range words {
@@ -79,13 +202,35 @@ func (r *run) count(to *cells.Counts, c *event.Column) (invalid uint64) {
 		}
 		return 0
 	}
-	for _, row := range r.rows {
+	for _, row := range rows {
 		v := c.Value(row)
-		if r.binder.countValue(to, &v) == event.ClassInvalid {
+		if one.binder.countValue(to, &v) == event.ClassInvalid {
 			invalid++
 		}
 	}
 	return invalid
+}
+
+// fewRows are not worth adding up on their own before they are added to the exact sums.
+const fewRows = 8
+
+// addNumbers counts the rows of xs.
+func (r *runs) addNumbers(to *cells.Counts, xs []float64, rows []int) {
+	n, first := len(rows), rows[0]
+	switch {
+	case n < fewRows:
+		for _, row := range rows {
+			to.AddNumber(xs[row])
+		}
+	case rows[n-1]-first == n-1: // they rise
+		to.AddNumbers(xs[first:first+n], &r.sums)
+	default:
+		r.numbers = r.numbers[:0]
+		for _, row := range rows {
+			r.numbers = append(r.numbers, xs[row])
+		}
+		to.AddNumbers(r.numbers, &r.sums)
+	}
 }
 
 // newDecoder returns the decoder of a partition.

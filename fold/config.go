@@ -10,6 +10,7 @@ import (
 	"fmt"
 
 	"github.com/driftd/driftd/alerting"
+	"github.com/driftd/driftd/compare"
 	"github.com/driftd/driftd/detectors"
 	"github.com/driftd/driftd/event"
 	"github.com/driftd/driftd/result"
@@ -49,6 +50,7 @@ type ModelConfig struct {
 	Predictions   map[string]FeatureConfig `json:"predictions,omitempty"` // by reserved name
 	Segments      []SegmentConfig          `json:"segments,omitempty"`    // by dimension
 	Labels        *Labels                  `json:"labels,omitempty"`      // nil: labels are only counted
+	Compare       []compare.Config         `json:"compare,omitempty"`     // of live versions, by name
 }
 
 // FeatureConfig overrides how one feature is judged.
@@ -102,6 +104,14 @@ func (c Counting) Validate() error {
 			if err := m.Labels.Validate(m.Timing); err != nil {
 				return fmt.Errorf("model %q: %w", name, err)
 			}
+			if f := m.Labels.Fairness; f != nil {
+				if err := f.validate(m.Labels, m.Segments); err != nil {
+					return fmt.Errorf("model %q: %w", name, err)
+				}
+			}
+		}
+		if err := m.validateCompare(); err != nil {
+			return fmt.Errorf("model %q: %w", name, err)
 		}
 		for i := range m.Rules {
 			if err := m.Rules[i].Validate(); err != nil {

@@ -17,6 +17,9 @@ func (p *Partition) applyControl(m Message, out *Output) (bool, error) {
 	if p.position.Index > 0 {
 		return true, nil // it was applied before; what it made due has been drained
 	}
+	if !p.makeUp(out, len(p.beside)) {
+		return false, nil
+	}
 	err := p.control(m)
 	if rejected, ok := errors.AsType[*event.RejectError](err); ok {
 		p.reject(m, 0, "", m.Data, rejected, out)
@@ -96,9 +99,13 @@ func (p *Partition) activate(model string, b Binding) error {
 }
 
 // Reconfigure puts a counting configuration in force where the partition stands, as a configuration message there would. It is
-// for a stream that driftd may not write to: another reading of it cannot know where that was. After an error that does not
-// wrap *event.RejectError the partition must be restored.
+// for a stream that driftd may not write to: another reading of it cannot know where that was. Call Settle before. After an error that
+// does not wrap *event.RejectError the partition must be restored.
 func (p *Partition) Reconfigure(c Counting) error {
+	if len(p.beside) > 0 {
+		panic("BUG: a configuration while windows are due that were not emitted")
+	}
+	p.runs.flush(p)
 	raw, err := json.Marshal(c)
 	if err != nil {
 		return fmt.Errorf("encoding the configuration: %w", err)

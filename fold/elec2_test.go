@@ -11,6 +11,7 @@ import (
 	"github.com/driftd/driftd/event"
 	"github.com/driftd/driftd/fold"
 	"github.com/driftd/driftd/internal/elec2test"
+	"github.com/driftd/driftd/quality"
 	"github.com/driftd/driftd/reference"
 	"github.com/driftd/driftd/result"
 	"github.com/driftd/driftd/window"
@@ -25,6 +26,7 @@ func elec2Reference(tb testing.TB, lines [][]byte, resolution int) *reference.Re
 	b := reference.NewBuilder(reference.Options{ //nolint:exhaustruct // the defaults are meant
 		Name: "elec2-week", Model: elec2test.Model, Resolution: resolution,
 		Start: start.UnixMilli(), End: end.UnixMilli(),
+		Quality: &reference.QualityBy{Config: quality.Default(quality.Binary), Resolution: resolution},
 	})
 	d := event.NewDecoder(event.DefaultLimits())
 	for _, line := range lines {

@@ -1,6 +1,7 @@
 package fold
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"maps"
@@ -27,27 +28,34 @@ type view struct {
 	wanted   bool // false: an unchanged version of a revision, needed for the sum only
 	features []result.Feature
 	notes    []string // reasons beside those of the features
+	alike    *view    // has the same features, judged by the same configuration; nil: none is known to
+	encoded  [][]byte // features, each as JSON; nil: not yet
+
+	verdict result.Verdict // of the model, by the features
+	share   *float64
+	reasons []string
+
+	sum  *result.Summary // what it says, and its documents; nil: not yet
+	docs []result.Doc
 }
 
 // emit computes a due window's results: all versions together first, then each in the order of its name; then the same for each
 // segment in the order of its name. A revision holds all versions together, and of the rest what changed. The documents of one result are never split over two commits, the results of
-// a window may be: emit returns false when the commit is full, and goes on behind what it wrote when it is called again.
-func (p *Partition) emit(s *source, w *window.Status, out *Output) bool {
+// a window may be: emit returns false when the commit is full, and goes on behind what it wrote when it is called again. said is what
+// judge said of the window.
+func (p *Partition) emit(s *source, w *window.Status, said []division, out *Output) bool {
 	config := s.configs[s.EpochOf(w.ID).ID]
-	said := p.judge(s, w, config)
 	views := said[0].views
-	var all []part
-	for _, g := range said {
-		for _, v := range g.views {
-			all = append(all, part{v, g.base})
-		}
-	}
+	all := partsOf(said)
 	for i, of := range all {
 		v := of.view
 		if !v.wanted || i < w.Written {
 			continue
 		}
-		sum, docs := describeView(s, w, config, of.base, v)
+		sum, docs := v.sum, v.docs
+		if sum == nil {
+			sum, docs = describeView(s, w, config, of.base, v)
+		}
 		if !p.fits(out, docs) {
 			p.store.touchSource(s.Model)
 			return false
@@ -72,9 +80,12 @@ func (p *Partition) emit(s *source, w *window.Status, out *Output) bool {
 		}
 		w.Written = last
 		s.queue = append(s.queue, s.stepParts(w, config, said)...)
-		if s.queue = append(s.queue, s.book.Absent(&sum, present, config.Rules)...); !p.flush(s, out) {
+		if s.queue = append(s.queue, s.book.Absent(&sum, present, s.lasting(config))...); !p.flush(s, out) {
 			return false
 		}
+	}
+	if w.Emitted == 0 && !p.emitComparisons(s, w, config, said[0], len(all)+1, out) {
+		return false
 	}
 	if p.stats.Results++; w.Emitted > 0 {
 		p.stats.Revisions++
@@ -106,9 +117,12 @@ func (p *Partition) flush(s *source, out *Output) bool {
 	return true
 }
 
+// isSilent reports whether the watermark has moved on without events.
+func (s *source) isSilent() bool { return s.Counted != window.Unset && s.Watermark > s.Counted }
+
 // silence lets the incidents look at a watermark that has moved on without events.
 func (s *source) silence() {
-	if s.Counted == window.Unset || s.Watermark <= s.Counted {
+	if !s.isSilent() {
 		return
 	}
 	e := s.Epoch(s.Watermark)
@@ -143,7 +157,7 @@ func mod(a, b int64) int64 { return (a%b + b) % b }
 
 // viewsOf divides the panes of a segment of a window, or of all its events, by what the results are about.
 func viewsOf(segment string, panes []*window.Pane, w *window.Status) []*view {
-	views := []*view{{version: result.All, segment: segment, panes: panes, wanted: true, features: nil, notes: nil}}
+	views := []*view{{version: result.All, segment: segment, panes: panes, wanted: true}} //nolint:exhaustruct // not evaluated yet
 	for _, pane := range panes {
 		v := pane.Key.Version
 		if v == "" {
@@ -151,7 +165,7 @@ func viewsOf(segment string, panes []*window.Pane, w *window.Status) []*view {
 		}
 		if views[len(views)-1].version != v {
 			wanted := w.Emitted == 0 || w.HasChanged(v, pane.Key.Segment)
-			views = append(views, &view{version: v, segment: segment, panes: nil, wanted: wanted, features: nil, notes: nil})
+			views = append(views, &view{version: v, segment: segment, panes: nil, wanted: wanted}) //nolint:exhaustruct // not evaluated yet
 		}
 		last := views[len(views)-1]
 		last.panes = append(last.panes, pane)
@@ -159,8 +173,8 @@ func viewsOf(segment string, panes []*window.Pane, w *window.Status) []*view {
 	return views
 }
 
-// evaluate computes the features of every view. views[0] is the sum of the others; with a single version it is that version.
-// A reference that rolls is another one for every window: nothing of its judgement is kept.
+// evaluate computes the features of every view and judges them. views[0] is the sum of the others; with a single version it is that version, and is
+// judged once. A reference that rolls is another one for every window: nothing of its judgement is kept.
 func evaluate(ref *reference.Reference, bound *binder, config ModelConfig, size int64, views []*view) {
 	for i := range ref.Features {
 		f := &ref.Features[i]
@@ -181,12 +195,13 @@ func evaluate(ref *reference.Reference, bound *binder, config ModelConfig, size 
 		} else {
 			plan = detectors.NewPlan(f, d, detectors.NoChunks("the reference is made of the stream, window by window"), nil)
 		}
+		if len(views) == 2 {
+			views[0].features = append(views[0].features, plan.Evaluate(added(f, i, views[1].panes)))
+			continue
+		}
 		all := cells.NewCounts(f.Space)
 		for _, v := range views[1:] {
-			c := cells.NewCounts(f.Space)
-			for _, pane := range v.panes {
-				merge(c, pane.Features[i])
-			}
+			c := added(f, i, v.panes)
 			merge(all, c)
 			if v.wanted {
 				v.features = append(v.features, plan.Evaluate(c))
@@ -194,6 +209,28 @@ func evaluate(ref *reference.Reference, bound *binder, config ModelConfig, size 
 		}
 		views[0].features = append(views[0].features, plan.Evaluate(all))
 	}
+	if len(views) == 2 && views[1].wanted {
+		views[1].features, views[1].alike = views[0].features, views[0]
+	}
+	for _, v := range views {
+		if v.alike == nil {
+			v.verdict, v.share, v.reasons = detectors.Judge(v.features, config.Detectors)
+		} else {
+			v.verdict, v.share, v.reasons = v.alike.verdict, v.alike.share, v.alike.reasons
+		}
+	}
+}
+
+// added returns the sum of a feature's counts in panes, which is the counts themselves where there is one pane: it is only to be read.
+func added(f *reference.Feature, i int, panes []*window.Pane) *cells.Counts {
+	if len(panes) == 1 {
+		return panes[0].Features[i]
+	}
+	c := cells.NewCounts(f.Space)
+	for _, pane := range panes {
+		merge(c, pane.Features[i])
+	}
+	return c
 }
 
 // merge adds counts over the same space; panes of one fingerprint always are.
@@ -206,30 +243,61 @@ func merge(into, c *cells.Counts) {
 // describeView serialises a view's documents: the summary, then its features in as many parts as they need.
 func describeView(s *source, w *window.Status, config ModelConfig, base baseline, v *view) (*result.Summary, []result.Doc) {
 	sum := summary(s, w, config, base, v)
-	runs := cut(v.features)
+	if v.alike != nil {
+		v.encoded = v.alike.encoded
+	}
+	if v.encoded == nil {
+		var scratch []byte
+		v.encoded = make([][]byte, len(v.features))
+		for i := range v.features {
+			scratch = v.features[i].AppendJSON(scratch[:0])
+			v.encoded[i] = bytes.Clone(scratch)
+		}
+	}
+	runs := cut(v.encoded)
 	sum.Parts = len(runs)
 	docs := make([]result.Doc, 0, 1+len(runs))
 	docs = append(docs, result.Doc{ID: sum.ResultID, Kind: result.KindResult, Model: s.Model, Data: encode(sum)})
 	for i, features := range runs {
+		head := encode(result.FeatureDoc{
+			Schema: result.SchemaVersion, Type: "features", ResultID: sum.ResultID, Part: i, Key: sum.Key, Window: sum.Window,
+			Revision: sum.Revision, Ref: sum.Ref, Features: []result.Feature{},
+		})
 		docs = append(docs, result.Doc{
-			ID: fmt.Sprintf("%s.%d", sum.ResultID, i), Kind: result.KindResult, Model: s.Model,
-			Data: encode(result.FeatureDoc{
-				Schema: result.SchemaVersion, Type: "features", ResultID: sum.ResultID, Part: i, Key: sum.Key, Window: sum.Window,
-				Revision: sum.Revision, Ref: sum.Ref, Features: features,
-			}),
+			ID: fmt.Sprintf("%s.%d", sum.ResultID, i), Kind: result.KindResult, Model: s.Model, Data: withFeatures(head, features),
 		})
 	}
 	return &sum, docs
 }
 
+// withFeatures puts features into a document that has none.
+func withFeatures(doc []byte, features [][]byte) []byte {
+	const end = "]}"
+	head, ok := bytes.CutSuffix(doc, []byte(end))
+	if !ok {
+		panic("BUG: a document of features that does not end with them")
+	}
+	size := len(doc) + len(features)
+	for _, f := range features {
+		size += len(f)
+	}
+	out := append(make([]byte, 0, size), head...)
+	for i, f := range features {
+		if i > 0 {
+			out = append(out, ',')
+		}
+		out = append(out, f...)
+	}
+	return append(out, end...)
+}
+
 // cut divides features into runs whose documents stay below a message's size.
-func cut(fs []result.Feature) [][]result.Feature {
-	var out [][]result.Feature
+func cut(fs [][]byte) [][][]byte {
+	var out [][][]byte
 	size := docBytes
-	for i := range fs {
-		n := len(encode(fs[i]))
-		if size += n; size > docBytes {
-			out, size = append(out, fs[i:i:len(fs)]), n
+	for i, f := range fs {
+		if size += len(f); size > docBytes {
+			out, size = append(out, fs[i:i:len(fs)]), len(f)
 		}
 		out[len(out)-1] = out[len(out)-1][:len(out[len(out)-1])+1]
 	}
@@ -244,7 +312,7 @@ func encode(v any) []byte {
 	return data
 }
 
-// summary computes what a view says beside its features, and judges them.
+// summary computes what a view says beside its features.
 func summary(s *source, w *window.Status, config ModelConfig, base baseline, v *view) result.Summary {
 	tally, status, latency := window.Tally{}, map[string]uint64{}, cells.NewHistogram()
 	for _, pane := range v.panes {
@@ -266,7 +334,7 @@ func summary(s *source, w *window.Status, config ModelConfig, base baseline, v *
 		Latency: describe(latency, tally.LatencyInvalid, base.ref), Features: len(v.features), Parts: 0, DriftShare: nil,
 		Verdict: result.Insufficient, Reasons: nil,
 		ThroughputRatio: throughputRatio(tally.Events, win.End-win.Start, base, config, v.version),
-		ErrorRate:       shareOf(tally.Errors, tally.Events), StatusShare: statusShares(status, tally.Events),
+		ErrorRate:       shareOf(tally.Errors, tally.Events), ErrorChange: errorChange(tally.Errors, tally.Events, base.ref), StatusShare: statusShares(status, tally.Events),
 	}
 	for i := range config.Rules {
 		if r := &config.Rules[i]; r.Kind == alerting.KindLatencySLO {
@@ -288,8 +356,7 @@ func summary(s *source, w *window.Status, config ModelConfig, base baseline, v *
 		sum.Reasons = append([]string{base.why}, notes...)
 		return sum
 	}
-	sum.Verdict, sum.DriftShare, sum.Reasons = detectors.Judge(v.features, config.Detectors)
-	sum.Reasons = append(sum.Reasons, notes...)
+	sum.Verdict, sum.DriftShare, sum.Reasons = v.verdict, v.share, slices.Concat(v.reasons, notes)
 	if v.version == result.All && v.segment == result.All { // once a window, not once a version
 		sum.Reasons = append(sum.Reasons, s.book.Unknown(config.Rules, v.features, config.ignores)...)
 	}

@@ -1,14 +1,17 @@
 package fold_test
 
 import (
+	"bytes"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"strconv"
 	"testing"
 
 	"github.com/driftd/driftd/detectors"
 	"github.com/driftd/driftd/event"
 	"github.com/driftd/driftd/fold"
+	"github.com/driftd/driftd/internal/columnstest"
 	"github.com/driftd/driftd/reference"
 	"github.com/driftd/driftd/window"
 )
@@ -47,6 +50,67 @@ func BenchmarkEvents(b *testing.B) {
 	}
 }
 
+// BenchmarkColumnarEvents is BenchmarkEvents for protobuf by columns. Its ids are known again only after twice as many as are remembered.
+func BenchmarkColumnarEvents(b *testing.B) {
+	const batch, count = 64, 2048
+	stream := newWireStream(b, 20, batch)
+	messages := make([]fold.Message, count)
+	for i := range messages {
+		messages[i] = fold.Message{Subject: "ml.events.m", Time: 61_000, Data: stream.table().Protobuf()} //nolint:exhaustruct // numbered below
+	}
+	c := stream.counting(fold.ModelConfig{ //nolint:exhaustruct // no rules
+		Reference: stream.ref.Fingerprint(), Timing: timing(60, window.Spec{Size: 60 * minute, Every: 60 * minute}), Detectors: detectors.Default(), //nolint:exhaustruct // not extended
+	})
+	c.DedupIDs = batch * count / 2
+	p, out, seq := fold.New("IN", c, [2]uint64{1, 2}, stream.refs, fold.Budget{Messages: 1 << 30, Bytes: 1 << 40}), fold.Output{}, uint64(0) //nolint:exhaustruct // empty
+	apply := func() {
+		m := messages[seq%count]
+		seq++
+		m.Seq = seq
+		if done, err := p.Apply(m, &out); err != nil || !done {
+			b.Fatal(done, err)
+		}
+	}
+	for range count {
+		apply()
+	}
+	if s := p.Stats(); s.Events != batch*count || s.Duplicates > 0 || s.WrongTypes > 0 || s.UnknownFeatures > 0 {
+		b.Fatalf("counted %+v", s)
+	}
+	b.ReportAllocs()
+	for b.Loop() {
+		apply()
+	}
+	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N*batch), "ns/event")
+}
+
+// table returns a message's events by columns.
+func (s *wireStream) table() columnstest.Table {
+	t := columnstest.Table{Names: []string{"model", "version", "id", "ts", "latency_ms", "status", "prediction"}, Values: nil}
+	for i := range s.features {
+		t.Names = append(t.Names, fmt.Sprintf("features.f%d", i))
+	}
+	for i := range 5 {
+		t.Names = append(t.Names, fmt.Sprintf("features.c%d", i))
+	}
+	t.Values = make([][]any, len(t.Names))
+	words := []string{"alpha", "beta", "gamma", "delta", "web", "mobile"}
+	for range s.batch {
+		row := []any{"m", "2026-11-01", fmt.Sprintf("9f1c2d3e-4b5a-4c6d-8e7f-%012x", s.n), int64(60_000 + s.n%1000), 5 + 20*s.rng.ExpFloat64(), "ok", s.rng.Float64()}
+		for range s.features {
+			row = append(row, 100+10*s.rng.NormFloat64())
+		}
+		for range 5 {
+			row = append(row, words[s.rng.IntN(len(words))])
+		}
+		for i, v := range row {
+			t.Values[i] = append(t.Values[i], v)
+		}
+		s.n++
+	}
+	return t
+}
+
 // wireStream makes messages of the event that bench/wire sends.
 type wireStream struct {
 	ref      *reference.Reference
@@ -58,8 +122,14 @@ type wireStream struct {
 
 func newWireStream(tb testing.TB, features, batch int) *wireStream {
 	tb.Helper()
+	return newWireStreamOf(tb, features, batch, 1000)
+}
+
+// newWireStreamOf is newWireStream with another number of cut points: a feature has twice as many cells, and one.
+func newWireStreamOf(tb testing.TB, features, batch, cutPoints int) *wireStream {
+	tb.Helper()
 	s := &wireStream{ref: nil, rng: rand.New(rand.NewPCG(1, 3)), features: features, batch: batch, n: 0}
-	builder := reference.NewBuilder(reference.Options{Name: "wire", Resolution: 1000}) //nolint:exhaustruct // the defaults are meant
+	builder := reference.NewBuilder(reference.Options{Name: "wire", Resolution: cutPoints}) //nolint:exhaustruct // the defaults are meant
 	d := event.NewDecoder(event.DefaultLimits())
 	for range 3000 {
 		d.Reset(s.appendEvent(nil))
@@ -124,6 +194,17 @@ func (s *wireStream) renew(data []byte, seq uint64) {
 		}
 		i++
 	}
+}
+
+// move returns an event that is some hours later.
+func (s *wireStream) move(data []byte, hours int64) []byte {
+	i := bytes.Index(data, []byte(`"ts":`)) + len(`"ts":`)
+	end := i + bytes.IndexByte(data[i:], ',')
+	t, err := strconv.ParseInt(string(data[i:end]), 10, 64)
+	if err != nil {
+		panic(err)
+	}
+	return slices.Concat(data[:i], strconv.AppendInt(nil, t+hours*60*minute, 10), data[end:])
 }
 
 func (s *wireStream) partition() *fold.Partition {

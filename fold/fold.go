@@ -20,8 +20,8 @@ import (
 type Message struct {
 	Seq     uint64 // dense: each message's is one more than the one before
 	Subject string
-	Time    int64 // when the broker stored it, Unix milliseconds
-	Data    []byte
+	Time    int64  // when the broker stored it, Unix milliseconds
+	Data    []byte // not to be changed before the next commit: it may be counted together with those of later messages
 	Retry   string // the dead letter that it repeats, as SEQ.INDEX; empty: none. Each is folded once
 	Source  string // the broker's header of a message that it sourced from another stream; empty: none. Each is folded once
 }
@@ -55,11 +55,13 @@ var ErrNoReference = errors.New("no such reference")
 const maxDeadLetters = 100
 
 // PanicError says that folding a record panicked: a bug, or an attack. The partition's state may be half changed: restore it
-// from the last commit, call Quarantine and go on.
+// from the last commit, call Quarantine and go on. Where the record is only one of several, call CountAlone with Seq instead: the next panic
+// knows which it is.
 type PanicError struct {
-	Seq   uint64
-	Index int
-	Value any
+	Seq     uint64
+	Index   int
+	Several bool // records were counted together, and this is the last of them
+	Value   any
 }
 
 // Error implements error.
@@ -96,6 +98,9 @@ type Stats struct {
 	// Of labels where they are joined: joined to a prediction; replaced by another one; said again; without a prediction when they came; too
 	// late for the last maturity. Predictions that the bound let go before their horizon. Quality documents.
 	LabelsMatched, LabelsCorrected, LabelsRepeated, LabelsUnmatched, LabelsLate, LabelsEvicted, LabelsLost, QualityResults uint64
+
+	// Verdicts about two versions; answers of a shadow, or to be shadowed, that came after their window had been compared.
+	Comparisons, PairsLate uint64
 }
 
 // record addresses one record of one message.
@@ -115,6 +120,8 @@ type source struct {
 	rolling *rolling            // nil: the reference is a stored one, or none
 	divided map[int][]dimension // by epoch, see dimensions
 	labels  *labelling          // nil: labels are only counted
+
+	comparisons *comparisons // nil: no versions are compared
 }
 
 // empty returns a pane that counts nothing yet, in its compact form.
@@ -131,6 +138,8 @@ type slot struct {
 	version string
 	epoch   int
 	pane    *window.Pane
+	binder  *binder
+	divided bool // by dimensions
 }
 
 // Partition is the state machine of one partition. It is not safe for concurrent use.
@@ -147,18 +156,29 @@ type Partition struct {
 	ids          *idSet
 	origins      map[string]origin // of messages that the broker sourced from other streams
 	decoder      *event.Decoder
+	alone        uint64 // messages up to this one are counted record by record
 	quarantine   map[record]bool
 	position     Position
 	store        *shards
 	frames       map[string]*storedFrame // by fingerprint
 	rolled       rollShards
 	scratch      []byte             // of an event's segment
+	parts        []byte             // of an event's segments
 	labelled     map[string]*source // whose labels may have changed since the last commit
+	comparing    map[string]*source // whose comparisons changed since the last commit
 	pending      *labels.Pending
 	segments     uint64 // number of the segment of pending records that was begun last
-	runs         run
+	runs         runs
+	recent       *source   // of the record before
+	next         []Message // that are expected
+	ahead        [][]byte  // scratch, of ids
 	moved        []*source // sources whose watermark or windows may have changed since the last drain, by name
 	stats        Stats
+	begin        Begin          // nil: windows are judged where they are due
+	beside       []*judging     // in the order in which they will be emitted
+	job          *job           // nil: none is running
+	aged         []*window.Pane // to be brought into their compact form
+	at           record         // that is being folded; index -1: none of its message
 }
 
 // New returns a partition that has folded nothing. key seeds the hash of ids and is kept with the state; counting holds until
@@ -166,11 +186,12 @@ type Partition struct {
 func New(stream string, counting Counting, key [2]uint64, refs References, budget Budget) *Partition {
 	return &Partition{
 		stream: stream, refs: refs, budget: budget, counting: counting, configHash: "", configStored: false, configParts: 0, bindings: map[string]Binding{},
-		sources: map[string]*source{}, ids: newIDSet(counting.DedupIDs, key), origins: map[string]origin{}, decoder: newDecoder(counting.Limits),
-		quarantine: map[record]bool{}, position: Position{Seq: 0, Index: 0, Emitted: 0, Refused: 0, Done: true}, store: newShards(), scratch: nil, moved: nil,
-		frames: map[string]*storedFrame{}, rolled: newRollShards(), labelled: map[string]*source{}, pending: labels.NewPending(labels.NewMemory()), segments: 0,
-		runs:  run{binder: nil, pane: nil, columns: nil, rows: nil, counts: nil, bound: nil},
+		sources: map[string]*source{}, ids: newIDSet(counting.DedupIDs, key), origins: map[string]origin{}, decoder: newDecoder(counting.Limits), alone: 0,
+		quarantine: map[record]bool{}, position: Position{Seq: 0, Index: 0, Emitted: 0, Refused: 0, Done: true}, store: newShards(), scratch: nil, parts: nil, moved: nil,
+		frames: map[string]*storedFrame{}, rolled: newRollShards(), labelled: map[string]*source{}, comparing: map[string]*source{}, pending: labels.NewPending(labels.NewMemory()), segments: 0,
+		runs:  runs{},                                                                                  //nolint:exhaustruct // empty
 		stats: Stats{Rejected: map[event.RejectReason]uint64{}, Verdicts: map[result.Verdict]uint64{}}, //nolint:exhaustruct // zero counters
+		begin: nil, beside: nil, job: nil, aged: nil, at: record{0, -1},
 	}
 }
 
@@ -185,6 +206,7 @@ func (p *Partition) ConfigHash() string { return p.configHash }
 
 // Stats returns a copy of the counters.
 func (p *Partition) Stats() Stats {
+	p.runs.flush(p)
 	s := p.stats
 	s.Rejected, s.Verdicts = maps.Clone(s.Rejected), maps.Clone(s.Verdicts)
 	return s
@@ -193,6 +215,9 @@ func (p *Partition) Stats() Stats {
 // Quarantine makes the partition skip one record, which is dead-lettered as `panic`; with index -1 the message, or what is left
 // of it.
 func (p *Partition) Quarantine(seq uint64, index int) { p.quarantine[record{seq, index}] = true }
+
+// CountAlone makes the partition count messages up to one record by record, and not the records of several together.
+func (p *Partition) CountAlone(seq uint64) { p.alone = seq }
 
 // SourceInfo says where a model's event time is, for markers and for people.
 type SourceInfo struct {
@@ -212,6 +237,7 @@ func (p *Partition) Lose(from, to uint64) error {
 		return fmt.Errorf("messages %d to %d cannot be lost at position %d", from, to, p.position.Seq)
 	}
 	n := to - from + 1
+	p.runs.flush(p)
 	p.stats.Lost += n
 	for _, name := range slices.Sorted(maps.Keys(p.sources)) {
 		s := p.sources[name]
@@ -239,6 +265,10 @@ func (p *Partition) Sources() []SourceInfo {
 	return out
 }
 
+// Expect says which messages probably come behind the one that is applied next, for preparations that change nothing. They are looked at only
+// in that call.
+func (p *Partition) Expect(next []Message) { p.next = next }
+
 // Apply folds the next message, or goes on with the one that the last Apply left. It returns done=false when the output and
 // the changed state fill a commit: commit, and apply the same message again. An error other than *PanicError leaves the
 // partition where it was.
@@ -253,10 +283,10 @@ func (p *Partition) Apply(m Message, out *Output) (done bool, err error) {
 		p.position = Position{Seq: m.Seq, Index: 0, Emitted: 0, Refused: 0, Done: false}
 		p.stats.Messages++
 	}
-	index := -1
+	p.at = record{m.Seq, -1}
 	defer func() {
 		if v := recover(); v != nil {
-			done, err = false, &PanicError{Seq: m.Seq, Index: index, Value: v}
+			done, err = false, p.panicked(v)
 		}
 	}()
 	if !p.drain(out) {
@@ -269,9 +299,10 @@ func (p *Partition) Apply(m Message, out *Output) (done bool, err error) {
 	case p.repeats(m):
 		done = p.drop(m, model, out)
 	case isControl:
+		p.runs.flush(p)
 		done, err = p.applyControl(m, out)
 	case len(m.Data) > p.counting.MaxMessage:
-		done = p.applyRecord(&index, 0, out, func() {
+		done = p.applyRecord(0, out, func() {
 			p.reject(m, 0, model, m.Data, &event.RejectError{
 				Reason: event.RejectOversize, Offset: 0,
 				Detail: fmt.Sprintf("the message has %d bytes, the limit is %d: send fewer events a message, or raise limits.max_message",
@@ -279,7 +310,7 @@ func (p *Partition) Apply(m Message, out *Output) (done bool, err error) {
 			}, out)
 		})
 	default:
-		done, err = p.applyRecords(m, model, &index, out)
+		done, err = p.applyRecords(m, model, out)
 	}
 	if done && err == nil {
 		p.position.Done = true
@@ -305,17 +336,15 @@ func (p *Partition) skip(m Message, model string, out *Output) bool {
 }
 
 // applyRecords folds the records of a message from where it stands.
-func (p *Partition) applyRecords(m Message, model string, index *int, out *Output) (bool, error) {
-	p.runs.rows = p.runs.rows[:0] // of a message that panicked, or none
-	defer p.runs.flush(p)
-	p.decoder.Reset(m.Data)
+func (p *Partition) applyRecords(m Message, model string, out *Output) (bool, error) {
+	p.decoder.ResetFrom(model, m.Data)
 	for p.decoder.Next() {
 		i := p.decoder.Index()
 		if i < p.position.Index {
 			continue
 		}
 		var err error
-		ok := p.applyRecord(index, i, out, func() {
+		ok := p.applyRecord(i, out, func() {
 			if p.quarantine[record{m.Seq, i}] {
 				p.reject(m, i, model, p.decoder.Raw(), quarantined(), out)
 				return
@@ -328,25 +357,30 @@ func (p *Partition) applyRecords(m Message, model string, index *int, out *Outpu
 			err = p.record(m, i, model, ev, out)
 		})
 		if err != nil {
-			p.position.Index = i
+			p.runs.flush(p)
+			if p.position.Index = i; errors.Is(err, errFull) {
+				err = nil
+			}
 			return false, err
 		}
 		if !ok {
+			p.runs.flush(p)
 			return false, nil
 		}
 	}
+	p.runs.ended(p, m.Data)
 	return true, nil
 }
 
 // applyRecord folds one record, moves the position behind it and emits what became due.
-func (p *Partition) applyRecord(index *int, i int, out *Output, f func()) bool {
+func (p *Partition) applyRecord(i int, out *Output, f func()) bool {
 	if i < p.position.Index {
 		return true
 	}
 	if len(p.labelled) > 0 && p.full(out) {
 		return false // labels change the counts of many windows
 	}
-	*index = i
+	p.at.index = i
 	f()
 	p.position.Index, p.position.Emitted = i+1, 0
 	return p.drain(out)
@@ -370,9 +404,13 @@ func subjectModel(subject string) (model string, control bool) {
 
 // full reports whether the output and the changed state fill a commit.
 func (p *Partition) full(out *Output) bool {
-	labels, size := p.labelDirt()
-	return len(out.Docs)+len(out.DeadLetters)/100+p.store.dirtyCount()+p.ids.changeCount()+p.rolled.dirtyCount()+labels >= p.budget.Messages ||
-		out.Bytes+p.store.dirtyBytes()+p.rolled.dirtyBytes()+size >= p.budget.Bytes
+	labels, size := 0, 0
+	if len(p.labelled) > 0 {
+		labels, size = p.labelDirt()
+	}
+	comparisons, more := p.compareDirt()
+	return len(out.Docs)+len(out.DeadLetters)/100+p.store.dirtyCount()+p.ids.changeCount()+p.rolled.dirtyCount()+labels+comparisons >= p.budget.Messages ||
+		out.Bytes+p.store.dirtyBytes()+p.rolled.dirtyBytes()+size+more >= p.budget.Bytes
 }
 
 // fits reports whether the documents of one more result, and what it may set off, go into the commit. Where the commit holds
@@ -385,40 +423,71 @@ func (p *Partition) fits(out *Output, docs []result.Doc) bool {
 	return len(out.Docs) == 0 || len(out.Docs)+len(docs)+p.store.dirtyCount() <= p.budget.Messages && out.Bytes+size <= p.budget.Bytes
 }
 
-// drain emits what is due, source by source in order of their names, and sweeps what can change no more. It returns false
-// when a commit is full.
-func (p *Partition) drain(out *Output) bool {
+// drain emits what is due, source by source in order of their names, and sweeps what can change no more; or has it judged beside counting
+// first. It returns false when a commit is full.
+func (p *Partition) drain(out *Output) bool { return p.drainMoved(out) && !p.full(out) }
+
+// drainMoved is drain for a commit that may be full when all is done.
+func (p *Partition) drainMoved(out *Output) bool {
+	if !p.makeUp(out, 0) {
+		return false
+	}
 	for _, s := range p.moved {
-		if s.Ready() {
-			p.runs.flush(p) // panes are read, joined or let go
+		if p.judgingOf(s) != nil {
+			continue // it is drained when that is over
 		}
-		if !p.flush(s, out) {
-			return false
-		}
-		flushing := s.Flushing()
-		for w := s.Due(); w != nil; w = s.Due() {
-			if p.full(out) || !p.emit(s, w, out) {
+		if p.begin != nil && s.says() {
+			postponed, ok := p.postpone(s, out)
+			if !ok {
 				return false
 			}
+			if postponed {
+				continue
+			}
 		}
-		if s.labels != nil && !p.sayQuality(s, out) {
+		if !p.drainSource(s, out) {
 			return false
-		}
-		if s.silence(); !p.flush(s, out) {
-			return false
-		}
-		if flushing {
-			p.store.touchSource(s.Model) // that it is over must not be forgotten in a restart, also when nothing was due
-		}
-		if !p.tidy(s, out) {
-			return false
-		}
-		if s.labels != nil {
-			p.tidyLabels(s)
 		}
 	}
 	p.moved = p.moved[:0]
-	return !p.full(out)
+	if len(p.aged) > 0 && len(p.beside) == 0 && p.idle() {
+		p.run(p.at, func() {})
+	}
+	return true
+}
+
+// drainSource is drain for one source.
+func (p *Partition) drainSource(s *source, out *Output) bool {
+	if s.Ready() {
+		p.rest()
+		p.runs.flush(p) // panes are read, joined or let go
+	}
+	if !p.flush(s, out) {
+		return false
+	}
+	flushing := s.Flushing()
+	for w := s.Due(); w != nil; w = s.Due() {
+		if p.full(out) || !p.emit(s, w, p.judge(s, w), out) {
+			return false
+		}
+	}
+	if s.labels != nil && !p.sayQuality(s, out) {
+		return false
+	}
+	if s.silence(); !p.flush(s, out) {
+		return false
+	}
+	if flushing {
+		p.store.touchSource(s.Model) // that it is over must not be forgotten in a restart, also when nothing was due
+	}
+	if !p.tidy(s, out) {
+		return false
+	}
+	if s.labels != nil {
+		p.tidyLabels(s)
+		p.tidyPairs(s)
+	}
+	return true
 }
 
 // tidy removes the panes of a source that can change no more and joins those that no window divides any more. It returns false
@@ -470,7 +539,7 @@ func (p *Partition) source(model []byte) (*source, *event.RejectError, error) {
 	}
 	s := &source{
 		Source: window.NewSource(name), configs: map[int]ModelConfig{}, binders: map[string]*binder{}, book: alerting.Restore(nil), queue: nil, last: slot{},
-		rolling: nil, divided: nil, labels: nil,
+		rolling: nil, divided: nil, labels: nil, comparisons: nil,
 	}
 	if err := p.configure(s, p.effective(name)); err != nil {
 		return nil, nil, err
@@ -540,7 +609,7 @@ func (s *Stats) Counters() []*uint64 {
 		&s.Messages, &s.Events, &s.Labels, &s.Markers, &s.Controls, &s.Duplicates, &s.Late, &s.LateAccepted, &s.Future,
 		&s.WithoutID, &s.UnknownFeatures, &s.WrongTypes, &s.DuplicateKeys, &s.Results, &s.Revisions, &s.Transitions, &s.Lost,
 		&s.LabelsMatched, &s.LabelsCorrected, &s.LabelsRepeated, &s.LabelsUnmatched, &s.LabelsLate, &s.LabelsEvicted, &s.LabelsLost,
-		&s.QualityResults, &s.SourcedTwice, &s.SourcedBack,
+		&s.QualityResults, &s.SourcedTwice, &s.SourcedBack, &s.Comparisons, &s.PairsLate,
 	}
 }
 

@@ -33,10 +33,36 @@ type idSet struct {
 	open   bool              // the segment of the newest id changed, too
 	oldest uint64            // first segment that is stored
 	buf    []byte
+
+	of       [2]string // model and version of the event that was hashed last
+	event    []byte    // what of it is hashed
+	prefix   int       // how much of that is of the model and the version
+	expected [readAhead]expectedID
+	present  int    // the next of expected
+	end      int    // behind the last
+	pause    int    // how many events to come are let go by, because something else came than was expected
+	penalty  int    // the next pause
+	warmed   uint64 // of what was read ahead, so that the reading happens
 }
 
+// expectedID is the id of an event that probably comes soon, of the model and the version of the last one.
+type expectedID struct {
+	id   []byte
+	hash idHash
+}
+
+// readAhead is for how many ids at a time the slots are read, before they are looked for or forgotten: each is far away in memory, and together
+// they take no longer than one.
+const readAhead = 16
+
+// maxPause bounds how many events go by between two attempts to know what comes next.
+const maxPause = 1024
+
 func newIDSet(n int, key [2]uint64) *idSet {
-	return &idSet{key: key, n: n, ring: nil, times: nil, base: 0, total: 0, slots: make([]uint64, 1024), dirty: map[uint64][]byte{}, open: false, oldest: 0, buf: nil}
+	return &idSet{
+		key: key, n: n, ring: nil, times: nil, base: 0, total: 0, slots: make([]uint64, 1024), dirty: map[uint64][]byte{}, open: false, oldest: 0, buf: nil,
+		of: [2]string{}, event: nil, prefix: 0, expected: [readAhead]expectedID{}, present: 0, end: 0, pause: 0, penalty: 0, warmed: 0,
+	}
 }
 
 // hash returns the hash of length-prefixed parts, so that no two lists of parts share it by their bytes.
@@ -50,7 +76,62 @@ func (s *idSet) hash(parts ...[]byte) idHash {
 
 // hashEvent is hash of what makes an event the same as another, and allocates nothing.
 func (s *idSet) hashEvent(model string, version, id []byte) idHash {
-	return s.sum(appendPart(appendPart(appendPart(appendPart(s.buf[:0], "e"), model), version), id))
+	if s.present < s.end {
+		e := &s.expected[s.present]
+		if s.present++; bytes.Equal(e.id, id) && s.of[0] == model && s.of[1] == string(version) {
+			s.penalty = 0
+			return e.hash
+		}
+		s.end, s.pause = 0, s.penalty // the next ones come later, or not at all
+		s.penalty = min(2*s.penalty+1, maxPause)
+	}
+	if s.prefix == 0 || s.of[0] != model || s.of[1] != string(version) {
+		s.of = [2]string{model, string(version)}
+		s.event = appendPart(appendPart(appendPart(s.event[:0], "e"), model), version)
+		s.prefix = len(s.event)
+	}
+	s.event = appendPart(s.event[:s.prefix], id)
+	lo, hi := siphash.Hash128(s.key[0], s.key[1], s.event)
+	return idHash{lo, hi}
+}
+
+// curious says whether it is time for expect: not where something is expected still, nor soon after something else came.
+func (s *idSet) curious() bool {
+	if s.pause > 0 {
+		s.pause--
+		return false
+	}
+	return s.present >= s.end
+}
+
+// expect prepares for ids that probably come next, of events of the model and the version of the last one.
+func (s *idSet) expect(ids [][]byte) {
+	if s.prefix == 0 {
+		return
+	}
+	s.present, s.end = 0, 0
+	for i, id := range ids[:min(len(ids), readAhead)] {
+		s.event = appendPart(s.event[:s.prefix], id)
+		lo, hi := siphash.Hash128(s.key[0], s.key[1], s.event)
+		e := &s.expected[i]
+		e.id, e.hash = append(e.id[:0], id...), idHash{lo, hi}
+		s.end = i + 1
+	}
+	// On their own: between two of them there is so little to do that they wait together.
+	slots, mask, warmed := s.slots, uint64(len(s.slots)-1), uint64(0)
+	for i := range s.end {
+		warmed ^= slots[s.expected[i].hash[0]&math.MaxUint32&mask]
+	}
+	s.warmed ^= warmed
+}
+
+// expectForgetting does the same for the ids that are forgotten next, of which the one at an index of the ring is the first.
+func (s *idSet) expectForgetting(at int) {
+	slots, mask, warmed := s.slots, uint64(len(s.slots)-1), uint64(0)
+	for _, h := range s.ring[min(at+readAhead, s.n):min(at+2*readAhead, s.n)] {
+		warmed ^= slots[h[0]&math.MaxUint32&mask]
+	}
+	s.warmed ^= warmed
 }
 
 func appendPart[T string | []byte](b []byte, part T) []byte {
@@ -77,8 +158,14 @@ func (s *idSet) add(h idHash, now int64) (repeated bool) {
 		if 2*(len(s.ring)+1) > len(s.slots) {
 			s.index(2 * len(s.slots))
 		}
+		if len(s.ring) == cap(s.ring) || len(s.times) == cap(s.times) {
+			s.grow()
+		}
 		s.ring, s.times = append(s.ring, h), append(s.times, seconds(now))
 	} else {
+		if at%readAhead == 0 {
+			s.expectForgetting(at)
+		}
 		s.remove(slotOf(s.ring[at], at))
 		s.ring[at], s.times[at] = h, seconds(now)
 	}
@@ -89,6 +176,13 @@ func (s *idSet) add(h idHash, now int64) (repeated bool) {
 		s.open, s.dirty[s.total/segmentIDs-1] = false, s.encode(s.total/segmentIDs-1)
 	}
 	return false
+}
+
+// grow makes room for twice as many ids, as far as they are remembered: append would copy large ones five times on the way.
+func (s *idSet) grow() {
+	room := min(max(1024, 2*len(s.ring)), s.n)
+	s.ring = append(make([]idHash, 0, room), s.ring...)
+	s.times = append(make([]uint32, 0, room), s.times...)
 }
 
 // seconds cuts a time in milliseconds to what is kept of it.
@@ -164,13 +258,14 @@ func (s *idSet) changes(yield func(name string, data []byte)) {
 		s.dirty[(s.total-1)/segmentIDs] = nil
 	}
 	for _, seg := range slices.Sorted(maps.Keys(s.dirty)) {
+		if seg < s.firstNeeded() {
+			continue // all of it is forgotten since
+		}
 		data := s.dirty[seg]
 		if data == nil || seg*segmentIDs < s.total-uint64(len(s.ring)) { // some of it is forgotten since
 			data = s.encode(seg)
 		}
-		if seg >= s.firstNeeded() { // else all of it is
-			yield(segmentName(seg), data)
-		}
+		yield(segmentName(seg), data)
 	}
 	for seg := s.oldest; seg < s.firstNeeded(); seg++ {
 		yield(segmentName(seg), nil)

@@ -4,7 +4,9 @@ import (
 	"encoding/binary"
 	"fmt"
 	"math"
+	"math/rand/v2"
 	"runtime"
+	"slices"
 	"testing"
 )
 
@@ -85,5 +87,57 @@ func TestCorruptIDs(t *testing.T) {
 		bad := append([]byte{}, good...)
 		bad[cut] ^= 0xff
 		_, _ = restoreIDs(10, s.key, 7, map[uint64][]byte{0: bad}) // either is right
+	}
+}
+
+// Whatever was expected, the hash of an event is that of its parts.
+func TestExpectedIDsChangeNoHash(t *testing.T) {
+	rng := rand.New(rand.NewPCG(51, 52))
+	s := newIDSet(100, [2]uint64{1, 2})
+	name := func() []byte { return []byte{"ab"[rng.IntN(2)], "ab"[rng.IntN(2)]}[:rng.IntN(3)] }
+	used, model, version := 0, "m", []byte("v")
+	var coming [][]byte
+	for range 20_000 {
+		id := name()
+		if len(coming) > 0 && rng.IntN(30) > 0 {
+			id, coming = coming[0], coming[1:]
+		}
+		if rng.IntN(30) == 0 {
+			model, version = string(name()), name()
+		}
+		before := s.present
+		if got, want := s.hashEvent(model, version, id), s.hash([]byte("e"), []byte(model), version, id); got != want {
+			t.Fatalf("%q, %q, %q: hash %x, want %x", model, version, id, got, want)
+		}
+		if s.present > before && s.end > 0 {
+			used++
+		}
+		if s.curious() {
+			coming = make([][]byte, 1+rng.IntN(2*readAhead))
+			for i := range coming {
+				coming[i] = name()
+			}
+			s.expect(coming)
+		}
+	}
+	if used < 1000 {
+		t.Errorf("only %d expected ids came", used)
+	}
+}
+
+// More ids than are remembered, and than several segments hold, may come between two commits: what is forgotten is not stored.
+func TestMoreIDsThanAreRemembered(t *testing.T) {
+	s := newIDSet(100, [2]uint64{1, 2})
+	for i := range uint64(3*segmentIDs + 10) {
+		s.add(s.hash(binary.BigEndian.AppendUint64(nil, i)), int64(i))
+	}
+	var stored []string
+	s.changes(func(name string, data []byte) {
+		if data != nil {
+			stored = append(stored, name)
+		}
+	})
+	if want := []string{"ids.2", "ids.3"}; !slices.Equal(stored, want) { // 10 are in the last segment, 90 in the one before
+		t.Errorf("stored %v, want %v", stored, want)
 	}
 }

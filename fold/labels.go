@@ -10,6 +10,7 @@ import (
 	"github.com/driftd/driftd/event"
 	"github.com/driftd/driftd/labels"
 	"github.com/driftd/driftd/quality"
+	"github.com/driftd/driftd/reference"
 	"github.com/driftd/driftd/result"
 	"github.com/driftd/driftd/window"
 )
@@ -20,21 +21,33 @@ type Labels struct {
 	Task      string        `json:"task"`               // binary, multiclass or regression
 	Positive  string        `json:"positive,omitempty"` // class of a binary task, and the other one
 	Negative  string        `json:"negative,omitempty"`
-	Threshold float64       `json:"threshold"`         // the least score that predicts the positive class
-	Classes   []string      `json:"classes,omitempty"` // of a multiclass task
-	Bins      int           `json:"bins,omitempty"`    // of the calibration
+	Threshold float64       `json:"threshold"`          // the least score that predicts the positive class
+	Classes   []string      `json:"classes,omitempty"`  // of a multiclass task
+	Bins      int           `json:"bins,omitempty"`     // of the calibration
+	Segments  bool          `json:"segments,omitempty"` // quality is counted by the model's segments, too
+
+	Fairness *Fairness `json:"fairness,omitempty"` // nil: groups are not compared
+}
+
+// Quality returns how predictions and labels are read.
+func (l *Labels) Quality() (quality.Config, error) {
+	task, ok := quality.ParseTask(l.Task)
+	if !ok {
+		return quality.Config{}, fmt.Errorf("labels: the task is %q, not binary, multiclass or regression", l.Task) //nolint:exhaustruct // there is none
+	}
+	return quality.Config{
+		Task: task, Positive: l.Positive, Negative: l.Negative, Threshold: l.Threshold, Classes: l.Classes, Bins: l.Bins,
+		Points: nil, TargetCenter: 0, Calibrations: nil,
+	}, nil
 }
 
 // Spec returns what a model without a reference of its quality is counted over.
 func (l *Labels) Spec() (*quality.Spec, error) {
-	task, ok := quality.ParseTask(l.Task)
-	if !ok {
-		return nil, fmt.Errorf("labels: the task is %q, not binary, multiclass or regression", l.Task)
+	cfg, err := l.Quality()
+	if err != nil {
+		return nil, err
 	}
-	spec, err := quality.NewSpec(quality.Config{
-		Task: task, Positive: l.Positive, Negative: l.Negative, Threshold: l.Threshold, Classes: l.Classes, Bins: l.Bins,
-		Points: nil, TargetCenter: 0, Calibrations: nil,
-	})
+	spec, err := quality.NewSpec(cfg)
 	if err != nil {
 		return nil, fmt.Errorf("labels: %w", err)
 	}
@@ -72,17 +85,32 @@ type labelEpoch struct {
 	Fingerprint string        `json:"fingerprint"` // of the reference, and its name
 	Name        string        `json:"name"`
 	Labels      Labels        `json:"labels"`
+	Measured    bool          `json:"measured,omitempty"` // the reference has a quality, over whose cells is counted
+	Note        string        `json:"note,omitempty"`     // why its quality is not compared with, where it has one
 
-	pane      int64 // the longest stretch that every window is made of
-	spec      *quality.Spec
-	reference *quality.Counts // nil: the reference says nothing of its quality
+	// The dimensions, in byte order, and the values of each that are counted on their own: all of them, also those that were the reference's
+	// largest, since what waits for a label outlives the windows and their reference.
+	Segments []SegmentConfig `json:"segments,omitempty"`
+
+	pane       int64 // the longest stretch that every window is made of
+	spec       *quality.Spec
+	dimensions []labelDimension
+	reference  *quality.Counts // nil: the reference says nothing of its quality
 }
 
-// qualityKey names the counts of one stretch of time, of one version or of none.
+// qualityKey names the counts of one stretch of time, of one version or of none, of a segment or of all.
 type qualityKey struct {
 	start   int64
 	version string
+	segment string // empty: all
 	epoch   int
+}
+
+// qualityPane is what is counted under a key.
+type qualityPane struct {
+	*quality.Counts
+
+	selected uint64 // of a segment: predictions of the positive class, whether or not their label has come
 }
 
 // labelling is how the labels of a source meet its predictions, and what they count. Counts belong to the window of the prediction;
@@ -90,7 +118,7 @@ type qualityKey struct {
 type labelling struct {
 	epochs   []*labelEpoch
 	ledger   *labels.Ledger
-	panes    map[qualityKey]*quality.Counts
+	panes    map[qualityKey]*qualityPane
 	versions map[string]int
 	waiting  []maturing // in the order in which they are due
 
@@ -102,7 +130,7 @@ type labelling struct {
 
 func newLabelling() *labelling {
 	return &labelling{
-		epochs: nil, ledger: &labels.Ledger{}, panes: map[qualityKey]*quality.Counts{}, versions: map[string]int{}, waiting: nil, //nolint:exhaustruct // empty
+		epochs: nil, ledger: &labels.Ledger{}, panes: map[qualityKey]*qualityPane{}, versions: map[string]int{}, waiting: nil, //nolint:exhaustruct // empty
 		evictedTo: window.Unset, lostTo: window.Unset, shards: newLabelShards(),
 	}
 }
@@ -122,9 +150,13 @@ func (p *Partition) configureLabels(s *source, c ModelConfig) error {
 		s.labels = l
 	}
 	e := s.Epochs[len(s.Epochs)-1]
-	next := &labelEpoch{ID: e.ID, From: e.From, Timing: e.Timing, Fingerprint: e.Fingerprint, Name: c.ReferenceName, Labels: *c.Labels, pane: 0, spec: nil, reference: nil}
+	next := &labelEpoch{ID: e.ID, From: e.From, Timing: e.Timing, Fingerprint: e.Fingerprint, Name: c.ReferenceName, Labels: *c.Labels, Measured: false, Note: "", Segments: nil, pane: 0, spec: nil, dimensions: nil, reference: nil}
 	if b := s.binders[e.Fingerprint]; b != nil && b.ref != nil {
 		next.Name = b.ref.Name
+		next.measure(b.ref)
+	}
+	if c.Labels.Segments {
+		next.Segments = frozenSegments(c, s.binders[e.Fingerprint])
 	}
 	if err := p.open(next); err != nil {
 		return fmt.Errorf("model %q: %w", s.Model, err)
@@ -149,8 +181,34 @@ func (p *Partition) open(e *labelEpoch) (err error) {
 			e.pane = e.Timing.Pane // it may begin with any
 		}
 	}
-	e.spec, err = e.Labels.Spec()
-	return err
+	e.dimensions = labelDimensions(e.Segments)
+	if !e.Measured {
+		e.spec, err = e.Labels.Spec()
+		return err
+	}
+	ref, err := p.reference(e.Fingerprint)
+	switch {
+	case err != nil:
+		return fmt.Errorf("loading reference %s: %w", e.Fingerprint, err)
+	case ref.Quality == nil:
+		return fmt.Errorf("reference %s has no quality: %w", e.Fingerprint, errCorruptLabels)
+	}
+	e.reference, e.spec = ref.Quality, ref.Quality.Spec()
+	return nil
+}
+
+// measure decides whether the quality of the reference is what windows are compared with.
+func (e *labelEpoch) measure(ref *reference.Reference) {
+	if ref.Quality == nil {
+		return
+	}
+	cfg, err := e.Labels.Quality()
+	if err == nil {
+		err = ref.Measures(cfg)
+	}
+	if e.Measured = err == nil; err != nil {
+		e.Note = fmt.Sprintf("reference_quality: %v: make the reference again, or change the model's labels", err)
+	}
 }
 
 // closeLabels forgets what waits for labels.
@@ -238,9 +296,8 @@ func (p *Partition) expect(s *source, now pending, r at, ev *event.Event) {
 		return // it is known, though deduplication forgot it
 	}
 	name, other := p.labelVersion(s.labels, versionName(ev.Version))
-	pred := e.spec.Prediction(ev.Prediction)
-	pane := p.qualityPane(s, e, r.time, name)
-	pane.AddPrediction(pred)
+	pred, parts := e.spec.Prediction(ev.Prediction), p.partsOf(e, ev)
+	s.labels.each(e, r.time, name, parts, func(c *qualityPane) { c.predict(pred) })
 	if !now.joins {
 		return
 	}
@@ -250,7 +307,7 @@ func (p *Partition) expect(s *source, now pending, r at, ev *event.Event) {
 	}
 	if len(g.Predictions) == labels.MaxPredictions {
 		p.stats.LabelsEvicted++
-		pane.Feed.Evicted++
+		s.labels.each(e, r.time, name, parts, func(c *qualityPane) { c.Feed.Evicted++ })
 		return
 	}
 	if other {
@@ -258,20 +315,22 @@ func (p *Partition) expect(s *source, now pending, r at, ev *event.Event) {
 	}
 	if g.Label != nil {
 		if g.Orphan() {
-			p.orphans(s, g, func(c *quality.Counts) { c.Feed.Unmatched-- })
+			p.orphans(s, g, func(c *qualityPane) { c.Feed.Unmatched-- })
 		}
-		pane.AddLabel(pred, e.spec.Label(g.Label.Value))
-		pane.AddDelay(g.Label.Time - r.time)
+		label := e.spec.Label(g.Label.Value)
+		s.labels.each(e, r.time, name, parts, func(c *qualityPane) { c.tell(pred, label, g.Label.Time-r.time) })
 		p.stats.LabelsMatched++
 	}
-	s.labels.wait(g, e, r, ev.Version, pred)
+	s.labels.wait(g, e, r, ev.Version, pred, parts)
+	p.pair(s, e, g)
 	p.keep(s, now, r, g)
 }
 
 // wait puts a prediction into its group.
-func (*labelling) wait(g *labels.Group, e *labelEpoch, r at, version []byte, pred quality.Prediction) {
+func (*labelling) wait(g *labels.Group, e *labelEpoch, r at, version []byte, pred quality.Prediction, parts []byte) {
 	g.Predictions = append(g.Predictions, labels.Prediction{
-		Time: r.time, Pane: floorTo(r.time, e.pane), Epoch: e.ID, Version: string(version), Other: r.Flags&labels.Other != 0, Data: pred.AppendBinary(nil),
+		Time: r.time, Pane: floorTo(r.time, e.pane), Epoch: e.ID, Version: string(version), Other: r.Flags&labels.Other != 0,
+		Parts: slices.Clone(parts), Data: pred.AppendBinary(nil),
 	})
 }
 
@@ -323,7 +382,7 @@ func (p *Partition) joinLabel(s *source, now pending, r at, ev *event.Event) {
 	s.labels.say(g, r, ev.Label)
 	if g.Orphan() && before == nil {
 		p.stats.LabelsUnmatched++
-		p.orphans(s, g, func(c *quality.Counts) { c.Feed.Unmatched++ })
+		p.orphans(s, g, func(c *qualityPane) { c.Feed.Unmatched++ })
 	}
 	for i := range g.Predictions {
 		p.match(s, &g.Predictions[i], before, g.Label)
@@ -334,7 +393,7 @@ func (p *Partition) joinLabel(s *source, now pending, r at, ev *event.Event) {
 // adopt takes the prediction that a label carries for the one of its group.
 func (p *Partition) adopt(s *source, g *labels.Group, r *at, ev *event.Event) {
 	if g.Label != nil {
-		p.orphans(s, g, func(c *quality.Counts) { c.Feed.Unmatched-- })
+		p.orphans(s, g, func(c *qualityPane) { c.Feed.Unmatched-- })
 	}
 	t := ownTime(ev, r.time)
 	e := s.labels.epochAt(t)
@@ -342,9 +401,10 @@ func (p *Partition) adopt(s *source, g *labels.Group, r *at, ev *event.Event) {
 	if other {
 		r.Flags |= labels.Other
 	}
-	pred := e.spec.Prediction(ev.Prediction)
-	p.qualityPane(s, e, t, name).AddPrediction(pred)
-	s.labels.wait(g, e, at{r.Record, t}, ev.Version, pred)
+	pred, parts := e.spec.Prediction(ev.Prediction), p.ownParts(e, ev)
+	s.labels.each(e, t, name, parts, func(c *qualityPane) { c.predict(pred) })
+	s.labels.wait(g, e, at{r.Record, t}, ev.Version, pred, parts)
+	p.pair(s, e, g)
 }
 
 // ownTime returns when the prediction was made that a label carries: never after the label.
@@ -374,13 +434,13 @@ func (p *Partition) selfContained(s *source, r at, ev *event.Event) {
 		return
 	}
 	name, _ := p.labelVersion(s.labels, versionName(ev.Version))
-	pane := p.qualityPane(s, e, t, name)
-	pred := e.spec.Prediction(ev.Prediction)
-	if now := s.labelsNow(); now.Labels.Join.Joins() {
-		pane.AddPrediction(pred)
-	}
-	pane.AddLabel(pred, e.spec.Label(ev.Label))
-	pane.AddDelay(r.time - t)
+	pred, label, joins := e.spec.Prediction(ev.Prediction), e.spec.Label(ev.Label), s.labelsNow().Labels.Join.Joins()
+	s.labels.each(e, t, name, p.ownParts(e, ev), func(c *qualityPane) {
+		if joins {
+			c.predict(pred)
+		}
+		c.tell(pred, label, r.time-t)
+	})
 	p.stats.LabelsMatched++
 }
 
@@ -388,9 +448,8 @@ func (p *Partition) selfContained(s *source, r at, ev *event.Event) {
 func (p *Partition) match(s *source, was *labels.Prediction, before, now *labels.Label) {
 	l := s.labels
 	e := l.epoch(was.Epoch)
-	key := qualityKey{was.Pane, p.countedAs(was), was.Epoch}
-	pane := l.panes[key]
-	if e == nil || pane == nil {
+	version := p.countedAs(was)
+	if e == nil || l.panes[qualityKey{was.Pane, version, "", was.Epoch}] == nil {
 		p.stats.LabelsLate++ // the last maturity of its windows is past
 		return
 	}
@@ -400,17 +459,19 @@ func (p *Partition) match(s *source, was *labels.Prediction, before, now *labels
 	}
 	label := e.spec.Label(now.Value)
 	if before == nil {
-		pane.AddDelay(now.Time - was.Time)
+		l.each(e, was.Pane, version, was.Parts, func(c *qualityPane) { c.tell(pred, label, now.Time-was.Time) })
 		p.stats.LabelsMatched++
-	} else {
-		if err := pane.SubLabel(pred, e.spec.Label(before.Value)); err != nil {
+		return
+	}
+	said := e.spec.Label(before.Value)
+	l.each(e, was.Pane, version, was.Parts, func(c *qualityPane) {
+		if err := c.SubLabel(pred, said); err != nil {
 			panic(fmt.Sprintf("BUG: a label that was not counted is corrected: %v", err))
 		}
-		pane.Feed.Corrected++
-		p.stats.LabelsCorrected++
-	}
-	pane.AddLabel(pred, label)
-	l.shards.touch(key.start)
+		c.Feed.Corrected++
+		c.AddLabel(pred, label)
+	})
+	p.stats.LabelsCorrected++
 }
 
 func (*Partition) countedAs(was *labels.Prediction) string {
@@ -421,7 +482,7 @@ func (*Partition) countedAs(was *labels.Prediction) string {
 }
 
 // orphans changes the counts in which a label without a prediction is.
-func (p *Partition) orphans(s *source, g *labels.Group, f func(*quality.Counts)) {
+func (p *Partition) orphans(s *source, g *labels.Group, f func(*qualityPane)) {
 	if e := s.labels.epoch(g.OrphanEpoch); e != nil && !s.labels.outlived(s, e, g.OrphanPane) {
 		f(p.qualityPane(s, e, g.OrphanPane, ""))
 	}
@@ -436,19 +497,22 @@ func (p *Partition) labelVersion(l *labelling, name string) (counted string, oth
 }
 
 // qualityPane returns the counts of a time and a version, made if they are not there, to be changed.
-func (*Partition) qualityPane(s *source, e *labelEpoch, t int64, version string) *quality.Counts {
-	l := s.labels
-	key := qualityKey{floorTo(t, e.pane), version, e.ID}
+func (*Partition) qualityPane(s *source, e *labelEpoch, t int64, version string) *qualityPane {
+	return s.labels.pane(e, t, version, "")
+}
+
+func (l *labelling) pane(e *labelEpoch, t int64, version, segment string) *qualityPane {
+	key := qualityKey{floorTo(t, e.pane), version, segment, e.ID}
 	pane := l.panes[key]
 	if pane == nil {
-		pane = quality.NewCounts(e.spec)
+		pane = &qualityPane{Counts: quality.NewCounts(e.spec), selected: 0}
 		l.insert(key, pane)
 	}
 	l.shards.touch(key.start)
 	return pane
 }
 
-func (l *labelling) insert(key qualityKey, pane *quality.Counts) {
+func (l *labelling) insert(key qualityKey, pane *qualityPane) {
 	l.panes[key] = pane
 	if e := l.epoch(key.epoch); e != nil {
 		l.shards.tidyAt = min(l.shards.tidyAt, key.start+l.reach(e)+1)
@@ -535,7 +599,7 @@ func (p *Partition) tidyLabels(s *source) {
 	}
 }
 
-// sortedPanes returns the keys of the counts that begin in [from, to), by version and time.
+// sortedPanes returns the keys of the counts that begin in [from, to), by segment, version and time.
 func (l *labelling) sortedPanes(from, to int64) []qualityKey {
 	var keys []qualityKey
 	for k := range maps.Keys(l.panes) {

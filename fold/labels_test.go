@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"math"
 	"math/rand/v2"
 	"slices"
@@ -11,8 +12,10 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/dchest/siphash"
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/driftd/driftd/alerting"
 	"github.com/driftd/driftd/event"
 	"github.com/driftd/driftd/fold"
 	"github.com/driftd/driftd/labels"
@@ -46,12 +49,12 @@ type labelChance struct {
 func calmly() labelChance { return labelChance{chance: undisturbed(), behind: 0, lost: 0} }
 
 // labelFigures says what a run came across.
-type labelFigures struct{ crashes, rebuilt, reread int }
+type labelFigures struct{ crashes, rebuilt, reread, verdicts, pairs int }
 
 // playLabels is play with a cache. seen is called after each message with what the fold said since, and its partition.
 func playLabels(t *testing.T, counting fold.Counting, refs fold.References, msgs []fold.Message, c labelChance, seen func(m fold.Message, docs []result.Doc)) (*journal, labelFigures) {
 	t.Helper()
-	j := &journal{head: nil, shards: map[string][]byte{}, outcome: outcome{docs: nil, dead: nil}, largest: 0, commits: 0, crashes: 0}
+	j := &journal{head: nil, shards: map[string][]byte{}, outcome: outcome{docs: nil, dead: nil}, largest: 0, commits: 0, crashes: 0, flight: nil}
 	var f labelFigures
 	disk := emptyCache()
 	var p *fold.Partition
@@ -138,9 +141,22 @@ func labelled() fold.Counting {
 	c.Defaults.Timing.Windows = []window.Spec{{Size: 60 * minute, Every: 60 * minute}, {Size: 30 * minute, Every: 15 * minute}}
 	c.Defaults.Labels = &fold.Labels{
 		Join: labels.Config{Mode: labels.ModeFull, Rate: labels.Million, Horizon: 240 * minute, MaxPending: 1000, Maturities: []int64{45 * minute, 180 * minute}},
-		Task: "binary", Threshold: 0.5,
+		Task: "binary", Threshold: 0.5, Segments: true, Fairness: &fold.Fairness{Dimensions: []string{"f", "s"}, NMin: 5, Level: 0.9},
 	}
+	c.Defaults.Segments = []fold.SegmentConfig{{Dimension: "f", Values: []string{"1"}}, {Dimension: "s", Values: []string{"a", "b"}}}
 	return c
+}
+
+// qualityRules are rules about quality that few labels are enough for.
+func qualityRules() []alerting.Rule {
+	accurate, each, labelled := alerting.Template("accurate", alerting.KindQuality), alerting.Template("each", alerting.KindQuality), alerting.Template("labelled", alerting.KindLabelCoverage)
+	accurate.Metric, accurate.Threshold, accurate.MinLabels, accurate.Hits, accurate.Of, accurate.Quiet = "accuracy", 0.99, 2, 1, 2, 1
+	each.Metric, each.Threshold, each.MinLabels, each.Scope = "accuracy", 0.95, 2, alerting.ScopeEach
+	labelled.Threshold, labelled.MinLabels = 0.9, 2
+	accurate.Inhibits = []string{"labelled"}
+	worse := alerting.Template("worse", alerting.KindQuality)
+	worse.Relative, worse.Metric, worse.Threshold, worse.MinLabels, worse.Hits, worse.Of = true, "accuracy", 0.01, 2, 1, 2
+	return []alerting.Rule{accurate, each, labelled, worse}
 }
 
 // saidQuality is what a quality document says without statistics.
@@ -154,12 +170,14 @@ type saidQuality struct {
 
 // labelOracle joins by plain loops over all that came, as the documentation says it.
 type labelOracle struct {
+	mode                   string
 	horizon, reach, future int64
 	watermark              int64
 	ids                    map[string]*oracleID
 	predictions            []*oraclePrediction
 	orphans                []*oracleID
 	repeated               map[string]bool
+	unmatched              []int64 // where labels are that say not what they are about
 }
 
 type oracleID struct {
@@ -172,7 +190,9 @@ type oracleID struct {
 type oraclePrediction struct {
 	at        int64
 	version   string
+	segments  []string
 	class     int
+	uncounted bool // a label's, which is no prediction of the stream
 	label     *int
 	corrected uint64
 }
@@ -189,9 +209,16 @@ func (o *labelOracle) group(id string, at int64) *oracleID {
 // quarter is the length of what counts are kept by: the longest that divides the windows.
 const quarter = 15 * minute
 
-func (o *labelOracle) predict(id, version string, at int64, class int) {
-	p := &oraclePrediction{at: at, version: version, class: class, label: nil, corrected: 0}
-	if id != "" {
+// looks reports whether an id is looked at: in a sample by SipHash-2-4 with a key of zeros, as docs/configuration.md says.
+func (o *labelOracle) looks(id string) bool {
+	return o.mode != labels.ModeSample || id != "" && siphash.Hash(0, 0, []byte(id))%1_000_000 < 500_000
+}
+
+func (o *labelOracle) predict(id string, p *oraclePrediction) {
+	if !o.looks(id) {
+		return
+	}
+	if version, at := p.version, p.at; id != "" && o.mode != labels.ModeSelf {
 		g := o.group(id, at)
 		for _, other := range g.predictions {
 			if other.version == version {
@@ -204,8 +231,25 @@ func (o *labelOracle) predict(id, version string, at int64, class int) {
 	o.predictions = append(o.predictions, p)
 }
 
-func (o *labelOracle) say(id string, at int64, label int) {
+// say is told of a label, and of the prediction that it carries, if it does.
+func (o *labelOracle) say(id string, at int64, label int, own *oraclePrediction) {
+	switch {
+	case !o.looks(id):
+		return
+	case own != nil && (o.mode == labels.ModeSelf || id == ""):
+		if own.at-mod(own.at, quarter)+o.reach >= o.watermark {
+			own.label, own.uncounted = &label, o.mode == labels.ModeSelf
+			o.predictions = append(o.predictions, own)
+		}
+		return
+	case o.mode == labels.ModeSelf:
+		o.unmatched = append(o.unmatched, at)
+		return
+	}
 	g := o.group(id, at)
+	if own != nil && len(g.predictions) == 0 {
+		g.predictions, o.predictions = append(g.predictions, own), append(o.predictions, own)
+	}
 	if g.label == nil {
 		g.labelAt = at
 		if len(g.predictions) == 0 {
@@ -232,22 +276,48 @@ func (o *labelOracle) tell(like *saidQuality) saidQuality {
 	out := saidQuality{Key: like.Key, Window: like.Window, Maturity: like.Maturity} //nolint:exhaustruct // counted below
 	in := func(at int64) bool { return at >= like.Window.Start && at < like.Window.End }
 	for _, p := range o.predictions {
-		if !in(p.at) || like.Key.Version != result.All && like.Key.Version != p.version {
+		if !in(p.at) || like.Key.Version != result.All && like.Key.Version != p.version || !slices.Contains(p.segments, like.Key.Segment) {
 			continue
 		}
-		out.Predictions++
+		if !p.uncounted {
+			out.Predictions++
+		}
 		out.Corrected += p.corrected
 		if p.label != nil {
 			out.Labels++
 			out.Matrix[*p.label][p.class]++
 		}
 	}
+	if like.Key.Version != result.All || like.Key.Segment != result.All {
+		return out
+	}
 	for _, g := range o.orphans {
-		if in(g.labelAt) && len(g.predictions) == 0 && like.Key.Version == result.All {
+		if in(g.labelAt) && len(g.predictions) == 0 {
+			out.Unmatched++
+		}
+	}
+	for _, at := range o.unmatched {
+		if in(at) {
 			out.Unmatched++
 		}
 	}
 	return out
+}
+
+// keys returns what documents must be of at a maturity of a window, in their order.
+func (o *labelOracle) keys(w result.Window) []result.Key {
+	in := map[result.Key]bool{{Model: "m", Version: result.All, Segment: result.All}: true}
+	for _, p := range o.predictions {
+		if p.at < w.Start || p.at >= w.End {
+			continue
+		}
+		for _, segment := range p.segments {
+			in[result.Key{Model: "m", Version: result.All, Segment: segment}], in[result.Key{Model: "m", Version: p.version, Segment: segment}] = true, true
+		}
+	}
+	return slices.SortedFunc(maps.Keys(in), func(a, b result.Key) int { // `*` comes before every name
+		return strings.Compare(a.Segment+"\x00"+a.Version, b.Segment+"\x00"+b.Version)
+	})
 }
 
 func readQuality(t *testing.T, d result.Doc) (q result.Quality, ok bool) {
@@ -265,7 +335,8 @@ func readQuality(t *testing.T, d result.Doc) (q result.Quality, ok bool) {
 }
 
 // labelStream makes a hostile stream of one model: predictions of two versions, labels that come before them, twice, again and otherwise,
-// or never; ids that come back; late and future records; and markers that jump.
+// or never, or with a prediction of their own; segments of few values, of many, of none; ids that come back; late and future records; and
+// markers that jump.
 func labelStream(rng *rand.Rand, n int) []fold.Message {
 	var out []fold.Message
 	now := midnight
@@ -285,9 +356,25 @@ func labelStream(rng *rand.Rand, n int) []fold.Message {
 		case 1:
 			at = now + 10*minute // from the future: counted at the broker's time
 		}
+		parts := ""
+		switch rng.IntN(4) {
+		case 0:
+			parts = fmt.Sprintf(`,"segment":{"s":%q},"features":{"f":%d.0}`, string(rune('a'+rng.IntN(20))), rng.IntN(3))
+		case 1:
+			parts = fmt.Sprintf(`,"segment":{"s":%q,"f":null},"features":{"f":1}`, string(rune('a'+rng.IntN(2))))
+		case 2:
+			parts = `,"features":{"f":"1","s":"a"}`
+		}
 		switch rng.IntN(9) {
 		case 0, 1, 2, 3:
-			add("ml.labels.m", fmt.Sprintf(`{"id":%q,"ts":%d,"label":%d}`, id, at, rng.IntN(2)))
+			own := ""
+			if rng.IntN(5) == 0 {
+				own = fmt.Sprintf(`,"version":"v%d","prediction":%.2f,"prediction_ts":%d%s`, rng.IntN(2), rng.Float64(), at-rng.Int64N(60*minute), parts)
+				if rng.IntN(3) == 0 {
+					id = ""
+				}
+			}
+			add("ml.labels.m", fmt.Sprintf(`{"id":%q,"ts":%d,"label":%d%s}`, id, at, rng.IntN(2), own))
 		case 4:
 			if rng.IntN(10) == 0 {
 				add("driftd.control.0", string((&event.Control{Kind: event.ControlMarker, Watermark: now}).Encode())) //nolint:exhaustruct // a marker
@@ -298,7 +385,7 @@ func labelStream(rng *rand.Rand, n int) []fold.Message {
 			if rng.IntN(10) == 0 {
 				id = ""
 			}
-			add("ml.events.m", fmt.Sprintf(`{"id":%q,"version":"v%d","ts":%d,"prediction":%.2f}`, id, rng.IntN(2), at, rng.Float64()))
+			add("ml.events.m", fmt.Sprintf(`{"id":%q,"version":"v%d","ts":%d,"prediction":%.2f%s}`, id, rng.IntN(2), at, rng.Float64(), parts))
 		}
 	}
 	now += 24 * 60 * minute
@@ -318,10 +405,12 @@ func (o *labelOracle) follow(t *testing.T, m fold.Message, lateness int64) {
 		return
 	}
 	var r struct {
-		ID, Version string
-		TS          int64
-		Prediction  float64
-		Label       *int
+		ID, Version       string
+		TS                int64
+		PredictionTS      int64 `json:"prediction_ts"`
+		Prediction        *float64
+		Label             *int
+		Segment, Features map[string]any
 	}
 	if err := json.Unmarshal(m.Data, &r); err != nil {
 		t.Fatal(err)
@@ -333,6 +422,9 @@ func (o *labelOracle) follow(t *testing.T, m fold.Message, lateness int64) {
 	identity := fmt.Sprint(r.ID, " ", r.Version, " ", r.Label == nil)
 	if r.Label != nil {
 		identity += fmt.Sprint(" ", *r.Label)
+		if r.Prediction != nil {
+			identity += fmt.Sprint(" ", *r.Prediction)
+		}
 	}
 	if r.ID != "" {
 		if o.repeated[identity] {
@@ -340,38 +432,68 @@ func (o *labelOracle) follow(t *testing.T, m fold.Message, lateness int64) {
 		}
 		o.repeated[identity] = true
 	}
-	class := 0
-	if r.Prediction >= 0.5 {
-		class = 1
+	var p *oraclePrediction
+	if r.Prediction != nil {
+		p = &oraclePrediction{at: at, version: r.Version, segments: []string{result.All}, class: 0, uncounted: false, label: nil, corrected: 0}
+		if *r.Prediction >= 0.5 {
+			p.class = 1
+		}
+		f, s := oracleSegment(r.Segment, r.Features, "f", "1"), oracleSegment(r.Segment, r.Features, "s", "a", "b")
+		if r.Label == nil || f != "f=(missing)" || s != "s=(missing)" {
+			p.segments = append(p.segments, f, s)
+		}
 	}
 	if r.Label != nil {
-		o.say(r.ID, at, *r.Label)
+		if p != nil {
+			p.at = min(r.PredictionTS, at)
+		}
+		o.say(r.ID, at, *r.Label, p)
 	}
 	pane := at - mod(at, 5*minute)
 	if end := max(pane-mod(pane, 60*minute)+60*minute, pane+30*minute-mod(pane+30*minute, quarter)); o.watermark >= end+lateness {
 		return // no window takes it
 	}
 	if r.Label == nil {
-		o.predict(r.ID, r.Version, at, class)
+		o.predict(r.ID, p)
 	}
 	if !future {
 		o.watermark = max(o.watermark, at)
 	}
 }
 
-// Labels join their predictions as plain loops join them, whatever the order in which they come.
+func oracleSegment(segment, features map[string]any, name string, own ...string) string {
+	v, ok := segment[name]
+	if !ok {
+		v = features[name]
+	}
+	if v == nil {
+		return name + "=(missing)"
+	}
+	if text := fmt.Sprint(v); slices.Contains(own, text) {
+		return name + "=" + text
+	}
+	return name + "=other"
+}
+
+// Labels join their predictions as plain loops join them, whatever the order in which they come, in all modes and in every segment.
 func TestLabelsAgainstOracle(t *testing.T) {
 	counting := labelled()
 	c := counting.Defaults.Labels.Join
-	schedules, most := 8, 600
+	schedules, most := 12, 600
 	if testing.Short() {
-		schedules = 4
+		schedules = 6
 	}
-	var corrected, unmatched, matched, docs uint64
+	var corrected, unmatched, matched, docs, inParts uint64
 	for seed := range uint64(schedules) {
 		rng := rand.New(rand.NewPCG(seed, 8))
 		counting.Defaults.Timing.WatermarkDelay = 0
+		join := &counting.Defaults.Labels.Join
+		join.Mode, join.Rate = []string{labels.ModeFull, labels.ModeFull, labels.ModeSample, labels.ModeSelf}[seed%4], labels.Million
+		if join.Mode == labels.ModeSample {
+			join.Rate = 500_000
+		}
 		o := &labelOracle{
+			mode: join.Mode, unmatched: nil,
 			horizon: c.Horizon, reach: 60*minute + c.Maturities[1], future: counting.FutureTolerance, watermark: math.MinInt64 / 2,
 			ids: map[string]*oracleID{}, predictions: nil, orphans: nil, repeated: map[string]bool{},
 		}
@@ -379,6 +501,11 @@ func TestLabelsAgainstOracle(t *testing.T) {
 		ripe := map[result.Window][]int64{} // maturities that were said
 		j, _ := playLabels(t, counting, nil, msgs, calmly(), func(m fold.Message, said []result.Doc) {
 			o.follow(t, m, counting.Defaults.Timing.Lateness)
+			type moment struct {
+				window   result.Window
+				maturity int64
+			}
+			keys := map[moment][]result.Key{}
 			for _, d := range said {
 				q, ok := readQuality(t, d)
 				if !ok {
@@ -392,18 +519,25 @@ func TestLabelsAgainstOracle(t *testing.T) {
 					copy(got.Matrix[i][:], q.Confusion.Matrix[i])
 				}
 				if diff := cmp.Diff(o.tell(&got), got); diff != "" {
-					t.Fatalf("seed %d, message %d: %s of %+v (-oracle +said):\n%s", seed, m.Seq, q.Key.Version, q.Window, diff)
+					t.Fatalf("seed %d, message %d: %+v of %+v (-oracle +said):\n%s", seed, m.Seq, q.Key, q.Window, diff)
 				}
+				at := moment{q.Window, q.Maturity}
+				keys[at] = append(keys[at], q.Key)
 				docs++
 				corrected, unmatched, matched = corrected+q.Corrected, unmatched+q.Unmatched, matched+q.Labels
-				if q.Key.Version == result.All {
+				if inParts += min(1, uint64(len(q.Key.Segment)-1)); q.Key.Version == result.All && q.Key.Segment == result.All {
 					ripe[q.Window] = append(ripe[q.Window], q.Maturity)
+				}
+			}
+			for at, got := range keys {
+				if diff := cmp.Diff(o.keys(at.window), got); diff != "" {
+					t.Fatalf("seed %d, message %d: documents of %+v (-oracle +said):\n%s", seed, m.Seq, at, diff)
 				}
 			}
 		})
 		for _, d := range j.docs {
 			one, err := readSaid(d.Data)
-			if err != nil || one.Key.Version != result.All || one.Revision > 0 || bytes.Contains(d.Data[:40], []byte("quality")) {
+			if err != nil || one.Key.Version != result.All || one.Key.Segment != result.All || one.Revision > 0 || !bytes.Contains(d.Data[:40], []byte("summary")) {
 				continue
 			}
 			if diff := cmp.Diff(append([]int64{0}, c.Maturities...), ripe[one.Window]); diff != "" {
@@ -411,8 +545,8 @@ func TestLabelsAgainstOracle(t *testing.T) {
 			}
 		}
 	}
-	t.Logf("%d documents: %d labels, %d corrected, %d unmatched", docs, matched, corrected, unmatched)
-	if corrected == 0 || unmatched == 0 || matched == 0 {
+	t.Logf("%d documents, %d of segments: %d labels, %d corrected, %d unmatched", docs, inParts, matched, corrected, unmatched)
+	if corrected == 0 || unmatched == 0 || matched == 0 || inParts == 0 {
 		t.Error("the streams do not try what they should")
 	}
 }
@@ -421,12 +555,15 @@ func TestLabelsAgainstOracle(t *testing.T) {
 func TestLabelsUnderCrashes(t *testing.T) {
 	schedules := 15
 	if testing.Short() {
-		schedules = 5
+		schedules = 3
 	}
 	var sum labelFigures
+	told := map[string]int{}
+	measured := measuredReference(t)
 	for seed := range uint64(schedules) {
 		rng := rand.New(rand.NewPCG(seed, 9))
 		counting := labelled()
+		counting.Defaults.Rules = qualityRules()
 		join := &counting.Defaults.Labels.Join
 		switch rng.IntN(4) {
 		case 0:
@@ -434,16 +571,22 @@ func TestLabelsUnderCrashes(t *testing.T) {
 		case 1:
 			join.Horizon, join.Maturities = 30*minute, []int64{20 * minute} // ids come back behind it
 		}
+		var refs fold.References
+		if seed%2 == 1 {
+			counting.Defaults.Reference, refs = measured.Fingerprint(), find(measured)
+		}
 		counting.MaxVersions = 1 + rng.IntN(2)
 		counting.DedupIDs = rng.IntN(300)
+		counting.Defaults.Compare = comparisons()
 		msgs := labelStream(rng, 700)
 		if rng.IntN(2) == 0 { // another configuration on the way
 			next := counting
 			l := *counting.Defaults.Labels
 			l.Join.Maturities = []int64{15 * minute, 25 * minute}
 			next.Defaults.Labels = &l
+			next.Defaults.Compare = next.Defaults.Compare[rng.IntN(2):]
 			if rng.IntN(3) == 0 {
-				next.Defaults.Labels = nil
+				next.Defaults.Labels, next.Defaults.Compare = nil, nil
 			}
 			data, err := json.Marshal(next)
 			if err != nil {
@@ -453,15 +596,21 @@ func TestLabelsUnderCrashes(t *testing.T) {
 			m.Subject = "driftd.control.0"
 			m.Data = (&event.Control{Kind: event.ControlConfig, ConfigHash: next.Hash(), Models: data}).Encode() //nolint:exhaustruct // a configuration
 		}
-		want, _ := playLabels(t, counting, nil, msgs, calmly(), nil)
-		got, f := playLabels(t, counting, nil, msgs, labelChance{
+		want, _ := playLabels(t, counting, refs, msgs, calmly(), nil)
+		got, f := playLabels(t, counting, refs, msgs, labelChance{
 			chance: chance{rng: rng, commit: 0.2 * rng.Float64(), crash: 0.05 * rng.Float64(), budget: fold.Budget{Messages: 12 + rng.IntN(30), Bytes: 1 << 20}, poison: nil},
 			behind: 0.3 * rng.Float64(), lost: 0.5 * rng.Float64(),
 		}, nil)
 		t.Run(fmt.Sprint("seed=", seed), func(t *testing.T) { equal(t, want, got) })
+		_, changes := documents(t, want)
+		for _, c := range changes {
+			told[c.Rule+" "+string(c.To)]++
+		}
+		sum.verdicts, sum.pairs = sum.verdicts+len(verdicts(t, want.docs)), sum.pairs+pairsIn(t, want.docs)
 		sum.crashes, sum.rebuilt, sum.reread = sum.crashes+f.crashes, sum.rebuilt+f.rebuilt, sum.reread+f.reread
 	}
-	if t.Logf("%+v", sum); sum.crashes == 0 || sum.rebuilt == 0 || sum.reread == 0 {
+	if t.Logf("%+v, %v", sum, told); sum.crashes == 0 || sum.rebuilt == 0 || sum.reread == 0 || sum.verdicts == 0 || sum.pairs == 0 || told["accurate firing"] == 0 || told["accurate resolved"] == 0 ||
+		told["labelled firing"] == 0 || told["worse firing"] == 0 || told["each pending"] == 0 {
 		t.Error("the schedules do not try what they should")
 	}
 }
@@ -491,7 +640,7 @@ func TestLabelsBound(t *testing.T) {
 	equal(t, want, got)
 	var last result.Quality
 	for _, d := range want.docs {
-		if q, ok := readQuality(t, d); ok && q.Key.Version == result.All && q.Window.Size == 60*minute && q.Window.Start == midnight {
+		if q, ok := readQuality(t, d); ok && q.Key.Version == result.All && q.Key.Segment == result.All && q.Window.Size == 60*minute && q.Window.Start == midnight {
 			last = q
 		}
 	}
@@ -505,6 +654,7 @@ func TestLabelsBound(t *testing.T) {
 // A cache that is lost when the stream holds no more what it was made of: what came since is counted, and results say what may be missing.
 func TestLabelsLost(t *testing.T) {
 	counting := labelled()
+	counting.Defaults.Labels.Segments, counting.Defaults.Labels.Fairness = false, nil // one document at a time
 	msgs := []fold.Message{
 		{Seq: 1, Subject: "ml.events.m", Time: midnight, Data: []byte(`{"id":"a","ts":1799971200000,"prediction":0.7}`), Retry: ""},
 		{Seq: 2, Subject: "ml.events.m", Time: midnight, Data: []byte(`{"id":"b","ts":1799971200001,"prediction":0.2}`), Retry: ""},
@@ -515,7 +665,7 @@ func TestLabelsLost(t *testing.T) {
 	msgs = append(msgs, fold.Message{Seq: 5, Subject: "driftd.control.0", Time: end.Watermark, Data: end.Encode(), Retry: ""})
 	p := fold.New("IN", counting, [2]uint64{1, 2}, nil, unlimited())
 	var out fold.Output
-	j := &journal{head: nil, shards: map[string][]byte{}, outcome: outcome{docs: nil, dead: nil}, largest: 0, commits: 0, crashes: 0}
+	j := &journal{head: nil, shards: map[string][]byte{}, outcome: outcome{docs: nil, dead: nil}, largest: 0, commits: 0, crashes: 0, flight: nil}
 	for _, m := range msgs[:2] {
 		if _, err := p.Apply(m, &out); err != nil {
 			t.Fatal(err)

@@ -24,7 +24,11 @@ const (
 	labelPrefix   = labelsPrefix + "m."
 	segmentPrefix = labelsPrefix + "s."
 	qualityPrefix = labelsPrefix + "q."
-	labelsVersion = 1
+	labelsVersion = 2 // version 1 knew no segments; it is read
+
+	// measuredVersion is that of how labels are counted where counts are over the cells of a reference's quality: a program that knows no such
+	// cells must not read them.
+	measuredVersion = 3
 )
 
 // labelShards keeps what of a source's labels changed since the last commit.
@@ -98,8 +102,12 @@ func (p *Partition) labelChanges() []Shard {
 			continue
 		}
 		if l.shards.head {
+			version := labelsVersion
+			if slices.ContainsFunc(l.epochs, func(e *labelEpoch) bool { return e.Measured }) {
+				version = measuredVersion
+			}
 			out = append(out, Shard{Name: labelPrefix + name, Data: encode(storedLabels{
-				Version: labelsVersion, Epochs: l.epochs, Waiting: appendWaiting(nil, l.waiting), EvictedTo: l.evictedTo, LostTo: l.lostTo,
+				Version: version, Epochs: l.epochs, Waiting: appendWaiting(nil, l.waiting), EvictedTo: l.evictedTo, LostTo: l.lostTo,
 			})})
 		}
 		for _, n := range l.shards.dropped {
@@ -132,9 +140,12 @@ func (l *labelling) countChanges(model string) []Shard {
 				parts = append(parts, []byte{labelsVersion})
 			}
 			b := parts[len(parts)-1]
+			pane := l.panes[k]
 			b = window.AppendString(b, k.version)
+			b = window.AppendString(b, k.segment)
 			b = wire.AppendUvarint(b, uint64(k.epoch))
-			body := l.panes[k].AppendBinary(nil)
+			b = wire.AppendUvarint(b, pane.selected)
+			body := pane.AppendBinary(nil)
 			b = wire.AppendUvarint(b, uint64(len(body)))
 			parts[len(parts)-1] = append(b, body...)
 		}
@@ -162,12 +173,20 @@ func (p *Partition) labelsCommitted() {
 			for _, segment := range l.unstored() {
 				segment.Stored = true
 			}
+			for k, pane := range l.panes {
+				if l.shards.starts[k.start] {
+					pane.Compact() // labels come to many panes, and to each of them seldom
+				}
+			}
 			l.shards.head, l.shards.dropped, l.shards.count, l.shards.bytes = false, nil, 0, 0
 			clear(l.shards.starts)
 		}
 	}
 	clear(p.labelled)
 }
+
+// knownLabels reports whether a shard of labels, whose first byte is its version, can be read.
+func knownLabels(data []byte) bool { return len(data) > 0 && data[0] >= 1 && data[0] <= labelsVersion }
 
 var errCorruptLabels = errors.New("stored labels are corrupt")
 
@@ -183,7 +202,7 @@ func (p *Partition) restoreLabels(stored map[string][]byte) error {
 			err = p.restoreLabelling(strings.TrimPrefix(name, labelPrefix), data)
 		case strings.HasPrefix(name, segmentPrefix):
 			r := reader{b: data, bad: false}
-			if len(data) == 0 || data[0] != labelsVersion {
+			if !knownLabels(data) {
 				return fmt.Errorf("restoring %s: %w: version", name, errCorruptLabels)
 			}
 			r.b = data[1:]
@@ -228,7 +247,7 @@ func (p *Partition) restoreLabelling(model string, data []byte) error {
 	if err := json.NewDecoder(bytes.NewReader(data)).Decode(&st); err != nil {
 		return fmt.Errorf("%w: %w", errCorruptLabels, err)
 	}
-	if st.Version != labelsVersion || len(st.Epochs) == 0 {
+	if st.Version < 1 || st.Version > measuredVersion || len(st.Epochs) == 0 {
 		return fmt.Errorf("%w: version %d", errCorruptLabels, st.Version)
 	}
 	l := newLabelling()
@@ -249,7 +268,7 @@ func (p *Partition) restoreLabelling(model string, data []byte) error {
 
 func (p *Partition) restoreCounts(name string, data []byte) error {
 	parts := strings.Split(strings.TrimPrefix(name, qualityPrefix), ".")
-	if len(parts) != 3 || p.sources[parts[0]] == nil || p.sources[parts[0]].labels == nil || len(data) == 0 || data[0] != labelsVersion {
+	if len(parts) != 3 || p.sources[parts[0]] == nil || p.sources[parts[0]].labels == nil || !knownLabels(data) {
 		return fmt.Errorf("%w: name or version", errCorruptLabels)
 	}
 	start, err := strconv.ParseInt(parts[1], 10, 64)
@@ -260,7 +279,12 @@ func (p *Partition) restoreCounts(name string, data []byte) error {
 	l.shards.parts[start] = append(l.shards.parts[start], len(data))
 	r := reader{b: data[1:], bad: false}
 	for len(r.b) > 0 && !r.bad {
-		key := qualityKey{start: start, version: r.str(), epoch: int(r.uvarint())}
+		key, selected := qualityKey{start: start, version: r.str(), segment: "", epoch: 0}, uint64(0)
+		if data[0] == 1 {
+			key.epoch = int(r.uvarint())
+		} else {
+			key.segment, key.epoch, selected = r.str(), int(r.uvarint()), r.uvarint()
+		}
 		body := r.bytes()
 		e := l.epoch(key.epoch)
 		if r.bad || e == nil {
@@ -270,7 +294,7 @@ func (p *Partition) restoreCounts(name string, data []byte) error {
 		if err != nil || len(rest) > 0 {
 			return fmt.Errorf("%w: %d bytes too many: %w", errCorruptLabels, len(rest), err)
 		}
-		l.insert(key, c)
+		l.insert(key, &qualityPane{Counts: c, selected: selected})
 	}
 	if r.bad {
 		return fmt.Errorf("%w: end", errCorruptLabels)

@@ -288,6 +288,9 @@ func (o *oracle) record(m *simMessage, index int, r *simRecord) {
 		mo.count(&item{at: at, said: said{Counts: result.Counts{DedupShort: 1}}})
 	}
 	it := &item{at: at, said: said{Counts: result.Counts{Labels: 1}}}
+	if r.isLabel && future {
+		it.Counts.Future = 1
+	}
 	if !r.isLabel {
 		it.version, it.said = o.versionOf(mo, r.version), r.say(future, revises)
 		it.parts = mo.regimeAt(at).partsOf(r)

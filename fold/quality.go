@@ -6,6 +6,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/driftd/driftd/alerting"
 	"github.com/driftd/driftd/internal/exact/wire"
 	"github.com/driftd/driftd/labels"
 	"github.com/driftd/driftd/quality"
@@ -19,6 +20,14 @@ type maturing struct {
 	id      window.ID
 	next    int // the maturity that it says next; 0: that of its own result, i: the i-th of the configuration
 	written int // documents of it that were emitted already: a commit was full
+}
+
+// maturity returns what a window says next, and whether that is the last.
+func (m *maturing) maturity(join *labels.Config) (ms int64, final bool) {
+	if m.next > 0 {
+		ms = join.Maturities[m.next-1]
+	}
+	return ms, m.next == len(join.Maturities)
 }
 
 func (m *maturing) compare(o *maturing) int {
@@ -81,43 +90,108 @@ func (p *Partition) sayQuality(s *source, out *Output) bool {
 	return true
 }
 
-// emitQuality emits the documents of a window at a maturity: all versions together, then each in the order of its name.
+// emitQuality emits the documents of a window at a maturity: all versions together, then each in the order of its name; then the same for each
+// segment in the order of its name; then what the predictions did to groups; and what those of all events change of the incidents. The rules
+// are those of the newest configuration: the one of the window's time may be forgotten.
 func (p *Partition) emitQuality(s *source, e *labelEpoch, m *maturing, out *Output) bool {
 	l := s.labels
-	all := quality.NewCounts(e.spec)
-	versions, byVersion := []string{result.All}, map[string]*quality.Counts{result.All: all}
-	for _, k := range l.sortedPanes(m.id.Start(), m.id.End) {
+	keys := slices.DeleteFunc(l.sortedPanes(m.id.Start(), m.id.End), func(k qualityKey) bool {
 		o := l.epoch(k.epoch)
-		if o == nil || !o.counts(m.id) || o != e && !o.spec.Equal(e.spec) {
-			continue
+		return o == nil || !o.counts(m.id) || o != e && !o.spec.Equal(e.spec)
+	})
+	rules, all, said := s.configs[s.Epochs[len(s.Epochs)-1].ID].Rules, keys, 0
+	var whole []qualityView
+	for segment := ""; ; {
+		n := slices.IndexFunc(keys, func(k qualityKey) bool { return k.segment != segment })
+		if n < 0 {
+			n = len(keys)
 		}
-		add(all, l.panes[k])
+		views := l.qualityViews(e, keys[:n])
+		if segment == "" {
+			whole = views
+		}
+		for i := range views {
+			if said++; said <= m.written {
+				continue
+			}
+			v := &views[i]
+			doc := l.describe(result.Key{Model: s.Model, Version: v.version, Segment: cmp.Or(segment, result.All)}, e, m, v.counts)
+			if !p.sayOne(s, m, result.Doc{ID: doc.ResultID, Kind: result.KindResult, Model: s.Model, Data: encode(doc)}, out) {
+				return false
+			}
+			if segment != "" { // which no rule looks at
+				continue
+			}
+			if s.queue = append(s.queue, s.book.StepQuality(doc, rules)...); i == 0 {
+				s.queue = append(s.queue, s.book.AbsentQuality(doc, versionsOf(views[1:]), rules)...)
+			}
+			p.store.touchSource(s.Model) // what the incidents remember
+			if !p.flush(s, out) {
+				return false
+			}
+		}
+		if keys = keys[n:]; len(keys) == 0 {
+			if !p.emitFairness(s, e, m, all, &said, out) {
+				return false
+			}
+			return p.compareQuality(s, m, e, whole, said, out)
+		}
+		segment = keys[0].segment
+	}
+}
+
+// sayOne emits one document of a window at a maturity, and returns false when the commit is full.
+func (p *Partition) sayOne(s *source, m *maturing, doc result.Doc, out *Output) bool {
+	if !p.fits(out, []result.Doc{doc}) {
+		return false
+	}
+	out.Results++
+	p.position.Emitted++
+	p.stats.QualityResults++
+	out.doc(doc)
+	m.written++
+	s.labels.shards.head = true
+	return true
+}
+
+// qualityView is what a document about quality is of.
+type qualityView struct {
+	version string
+	counts  *quality.Counts
+}
+
+func versionsOf(views []qualityView) []string {
+	out := make([]string, len(views))
+	for i := range views {
+		out[i] = views[i].version
+	}
+	return out
+}
+
+// qualityViews adds the counts of a segment, which are in the order of their versions: all versions together, then each.
+func (l *labelling) qualityViews(e *labelEpoch, keys []qualityKey) []qualityView {
+	views := []qualityView{{result.All, quality.NewCounts(e.spec)}}
+	for _, k := range keys {
+		pane := l.panes[k].Counts
+		add(views[0].counts, pane)
 		if k.version == "" {
 			continue
 		}
-		v := byVersion[k.version]
-		if v == nil {
-			v = quality.NewCounts(e.spec)
-			byVersion[k.version], versions = v, append(versions, k.version)
+		if views[len(views)-1].version != k.version {
+			views = append(views, qualityView{k.version, quality.NewCounts(e.spec)})
 		}
-		add(v, l.panes[k])
+		add(views[len(views)-1].counts, pane)
 	}
-	for i, version := range versions {
-		if i < m.written {
-			continue
-		}
-		doc := l.describe(s.Model, version, e, m, byVersion[version])
-		one := result.Doc{ID: doc.ResultID, Kind: result.KindResult, Model: s.Model, Data: encode(doc)}
-		if !p.fits(out, []result.Doc{one}) {
-			return false
-		}
-		out.Results++
-		p.position.Emitted++
-		p.stats.QualityResults++
-		out.doc(one)
-		m.written, l.shards.head = i+1, true
+	return views
+}
+
+// lasting returns the rules whose incidents windows of a configuration can still confirm or clear: where labels are only counted and
+// nothing matures any more, those about quality are not among them.
+func (s *source) lasting(c ModelConfig) []alerting.Rule {
+	if c.Labels != nil || s.labels != nil && len(s.labels.waiting) > 0 {
+		return c.Rules
 	}
-	return true
+	return slices.DeleteFunc(slices.Clone(c.Rules), func(r alerting.Rule) bool { return r.OfQuality() })
 }
 
 func add(into, c *quality.Counts) {
@@ -127,17 +201,13 @@ func add(into, c *quality.Counts) {
 }
 
 // describe says what is known of the quality of a window.
-func (l *labelling) describe(model, version string, e *labelEpoch, m *maturing, c *quality.Counts) *result.Quality {
+func (l *labelling) describe(key result.Key, e *labelEpoch, m *maturing, c *quality.Counts) *result.Quality {
 	join := &e.Labels.Join
-	key := result.Key{Model: model, Version: version, Segment: result.All}
 	win := result.Window{Start: m.id.Start(), End: m.id.End, Size: m.id.Size}
-	maturity := int64(0)
-	if m.next > 0 {
-		maturity = join.Maturities[m.next-1]
-	}
+	maturity, final := m.maturity(join)
 	doc := &result.Quality{
 		Schema: result.SchemaVersion, Type: "quality", ResultID: result.QualityID(key, win, m.id.Every, m.id.Fingerprint, maturity), Key: key, Window: win,
-		Maturity: maturity, Final: m.next == len(join.Maturities), Ref: nil, Task: e.Labels.Task, Mode: join.Mode,
+		Maturity: maturity, Final: final, Ref: nil, Task: e.Labels.Task, Mode: join.Mode,
 		Rate: float64(join.Rate) / labels.Million, Predictions: c.Predictions(), Labels: c.Labels(), Coverage: nil, DelayP50: nil, DelayP95: nil,
 		Corrected: c.Feed.Corrected, Duplicate: c.Feed.Duplicate, Unmatched: c.Feed.Unmatched, Evicted: c.Feed.Evicted,
 		Flawed: map[string]uint64{}, Unusable: map[string]uint64{}, Metrics: nil, Reference: nil, Change: nil, Confusion: nil, Estimate: nil, Reasons: []string{},
@@ -163,7 +233,7 @@ func (l *labelling) describe(model, version string, e *labelEpoch, m *maturing, 
 	if c.Labels() > 0 {
 		doc.Metrics = quality.Evaluate(c)
 	}
-	if e.reference != nil {
+	if e.reference != nil && key.Segment == result.All { // a segment that differs from the whole differs for ever
 		doc.Reference = quality.Evaluate(e.reference)
 		doc.Change = changes(doc.Metrics, doc.Reference)
 	}
@@ -174,6 +244,9 @@ func (l *labelling) describe(model, version string, e *labelEpoch, m *maturing, 
 		doc.Estimate = &result.Estimate{
 			Predictions: est.Predictions, Left: est.Left, Calibration: est.Calibration, Assumptions: est.Assumptions, Metrics: est.Metrics,
 		}
+	}
+	if e.Note != "" {
+		doc.Reasons = append(doc.Reasons, e.Note)
 	}
 	if win.Start <= l.lostTo {
 		doc.Reasons = append(doc.Reasons, "labels_lost: predictions and labels up to "+stamp(l.lostTo)+
@@ -202,7 +275,7 @@ func changes(current, baseline []result.Metric) []result.Metric {
 }
 
 func (k qualityKey) compare(o qualityKey) int {
-	return cmp.Or(cmp.Compare(k.version, o.version), cmp.Compare(k.start, o.start), cmp.Compare(k.epoch, o.epoch))
+	return cmp.Or(cmp.Compare(k.segment, o.segment), cmp.Compare(k.version, o.version), cmp.Compare(k.start, o.start), cmp.Compare(k.epoch, o.epoch))
 }
 
 func appendWaiting(b []byte, all []maturing) []byte {

@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"encoding/binary"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"math"
 	"slices"
@@ -34,6 +35,10 @@ type binder struct {
 	seen       []uint32      // the event that last set a value
 	event      uint32
 	category   []byte // scratch
+
+	shape    *event.Shape // of the columns that were bound last
+	columnOf []int        // of each of own; -1: there is none
+	unbound  int          // columns of features that are not in the reference
 
 	plans map[planKey]*detectors.Plan // how features are judged, as soon as one was
 	memo  *detectors.Memo
@@ -111,7 +116,7 @@ func (b *binder) bind(ns *names, fields []event.Field) (unknown, repeated uint64
 }
 
 // count adds the event's values to counts over the binder's reference, and says how many names were unknown or came
-// twice, and how many values were of a wrong type. Features that the event left in columns are not among them: see run.
+// twice, and how many values were of a wrong type. Features that the event left in columns are not among them: see runs.
 func (b *binder) count(ev *event.Event, features []*cells.Counts) (unknown, repeated, invalid uint64) {
 	if b.ref == nil {
 		return 0, 0, 0
@@ -171,20 +176,30 @@ func (b *binder) countValue(c *cells.Counts, v *event.Value) (class event.Class)
 	return class
 }
 
-// record folds one decoded record. It returns an error, and changes nothing, when a reference cannot be had now.
+// errFull says that a record has to wait for what does not go into the commit any more.
+var errFull = errors.New("the commit is full")
+
+// record folds one decoded record. It returns an error, and changes nothing, when a reference cannot be had now, and errFull.
 func (p *Partition) record(m Message, index int, subject string, ev *event.Event, out *Output) error {
-	model, rejected := event.ResolveModel(subject, ev)
-	if rejected != nil {
-		p.reject(m, index, subject, p.decoder.Raw(), rejected, out)
-		return nil
+	s := p.recent // most records are of the model of the one before
+	var err error
+	if s == nil || s.Model != string(ev.Model) || subject != "" && subject != s.Model {
+		model, rejected := event.ResolveModel(subject, ev)
+		if rejected != nil {
+			p.reject(m, index, subject, p.decoder.Raw(), rejected, out)
+			return nil
+		}
+		if s, rejected, err = p.source(model); err != nil {
+			return err
+		}
+		if rejected != nil {
+			p.reject(m, index, string(model), p.decoder.Raw(), rejected, out)
+			return nil
+		}
+		p.recent = s
 	}
-	s, rejected, err := p.source(model)
-	if err != nil {
-		return err
-	}
-	if rejected != nil {
-		p.reject(m, index, string(model), p.decoder.Raw(), rejected, out)
-		return nil
+	if len(p.beside) > 0 && !p.settleFor(s, m, ev, out) {
+		return errFull
 	}
 	var about pending
 	if s.labels != nil {
@@ -192,8 +207,8 @@ func (p *Partition) record(m Message, index int, subject string, ev *event.Event
 			return err
 		}
 	}
-	if s.rolling != nil {
-		p.decoder.Fields() // it samples and counts events one by one
+	if s.rolling != nil || m.Seq <= p.alone {
+		p.decoder.Fields() // counted, and sampled, event by event
 	}
 	p.touch(s, m.Time)
 	p.stats.UnknownFeatures += uint64(ev.UnknownKeys)
@@ -201,6 +216,13 @@ func (p *Partition) record(m Message, index int, subject string, ev *event.Event
 	t, future := eventTime(ev, m.Time, p.counting.FutureTolerance)
 	short := false
 	if hash, ok := identity(p.ids, s.Model, ev); ok {
+		if !ev.IsLabel && p.ids.curious() {
+			p.ahead = p.decoder.NextIDs(p.ahead[:0], readAhead)
+			for i := 0; i < len(p.next) && len(p.ahead) < readAhead; i++ {
+				p.ahead = p.decoder.NextMessageID(p.ahead, p.next[i].Data)
+			}
+			p.ids.expect(p.ahead)
+		}
 		if short = p.ids.short(m.Time, p.counting.DedupHorizon); p.ids.add(hash, m.Time) {
 			p.stats.Duplicates++
 			p.arrival(s, func(t *window.Tally) { t.Duplicate++ })
@@ -236,7 +258,7 @@ func (p *Partition) record(m Message, index int, subject string, ev *event.Event
 		p.changed(s, place, pane)
 	}
 	if ev.IsLabel {
-		p.label(s, place)
+		p.label(s, place, future)
 	} else {
 		p.event(s, place, ev, future)
 		if about.epoch != nil {
@@ -259,7 +281,9 @@ func (p *Partition) touch(s *source, now int64) {
 	if s.labels != nil {
 		p.labelled[s.Model] = s
 	}
-	if i, found := slices.BinarySearchFunc(p.moved, s.Model, func(s *source, m string) int { return strings.Compare(s.Model, m) }); !found {
+	if len(p.moved) == 0 {
+		p.moved = append(p.moved, s)
+	} else if i, found := slices.BinarySearchFunc(p.moved, s.Model, func(s *source, m string) int { return strings.Compare(s.Model, m) }); !found {
 		p.moved = slices.Insert(p.moved, i, s)
 	}
 }
@@ -289,31 +313,38 @@ func content(v event.Value) []byte {
 }
 
 // label counts a label where its own time is.
-func (p *Partition) label(s *source, place window.Placement) {
+func (p *Partition) label(s *source, place window.Placement, future bool) {
 	p.stats.Labels++
+	p.stats.Future += one(future)
 	pane := p.pane(s, place, "", "")
 	pane.Tally.Labels++
+	pane.Tally.Future += one(future)
 	p.changed(s, place, pane)
 }
 
 // event counts a prediction event.
 func (p *Partition) event(s *source, place window.Placement, ev *event.Event, future bool) {
 	p.stats.Events++
-	pane := s.last.pane
-	if pane == nil || s.last.start != place.Start || s.last.epoch != place.Epoch.ID || s.last.version != string(ev.Version) {
+	last := s.last
+	pane := last.pane
+	if pane == nil || p.job != nil || last.start != place.Start || last.epoch != place.Epoch.ID || last.version != string(ev.Version) {
 		version := p.version(s, ev.Version)
 		pane = p.pane(s, place, version, "")
-		s.last = slot{start: place.Start, version: string(ev.Version), epoch: place.Epoch.ID, pane: pane}
+		s.last = slot{
+			start: place.Start, version: string(ev.Version), epoch: place.Epoch.ID, pane: pane, binder: s.binders[place.Epoch.Fingerprint],
+			divided: len(s.dimensions(place.Epoch)) > 0,
+		}
+		last = s.last
 		if version == result.Other {
 			s.last = slot{} // the next one may have a place of its own, and must have it after a restart, too
 		}
 	}
-	b := s.binders[place.Epoch.Fingerprint]
-	if ev.Columns != nil && len(s.dimensions(place.Epoch)) > 0 {
+	b := last.binder
+	if ev.Columns != nil && last.divided {
 		p.decoder.Fields() // it is counted in several panes
 	}
 	if ev.Columns != nil && b.ref != nil {
-		p.runs.add(p, b, pane, ev)
+		p.runs.add(b, pane, ev)
 	}
 	unknown, repeated, invalid := b.count(ev, pane.Features)
 	c := eventCounts{
@@ -328,7 +359,9 @@ func (p *Partition) event(s *source, place window.Placement, ev *event.Event, fu
 	p.stats.WrongTypes += invalid + c.badLatency
 	c.add(pane, ev)
 	p.changed(s, place, pane)
-	p.divide(s, place, pane.Key.Version, ev, c)
+	if last.divided {
+		p.countSegments(s, place, pane.Key.Version, ev, c)
+	}
 }
 
 // eventCounts is what an event adds to the scalars of every pane that it is in.
@@ -358,18 +391,10 @@ func (c *eventCounts) add(pane *window.Pane, ev *event.Event) {
 	}
 	if len(ev.Status) > 0 {
 		pane.CountStatus(ev.Status)
-		if !success(ev.Status) {
+		if !event.Succeeded(ev.Status) {
 			t.Errors++
 		}
 	}
-}
-
-// success reports whether a response status is one: `ok`, `success`, or an HTTP status 2xx or 3xx.
-func success(status []byte) bool {
-	if len(status) == 3 && (status[0] == '2' || status[0] == '3') {
-		return true
-	}
-	return strings.EqualFold(string(status), "ok") || strings.EqualFold(string(status), "success")
 }
 
 // version returns the version that an event counts for: its own, or `other` beyond the bound.
@@ -396,13 +421,17 @@ func versionName(v []byte) string {
 func (p *Partition) pane(s *source, place window.Placement, version, segment string) *window.Pane {
 	key := window.PaneKey{Start: place.Start, Version: version, Fingerprint: place.Epoch.Fingerprint, Segment: segment}
 	if pane := s.Panes[key]; pane != nil {
+		if p.holds(pane) {
+			p.rest()
+		}
 		return pane
 	}
 	b := s.binders[key.Fingerprint]
 	pane := window.NewPane(key, b.ref, b.bounds)
 	s.Insert(pane, place)
 	p.store.insert(s.Model, pane)
-	// Only the newest pane of a version, or of a segment of it, needs the fast form.
+	// Only the newest pane of a version, or of a segment of it, needs the fast form. What is counted into another one would bring that back.
+	p.runs.flush(p)
 	newest := pane
 	for k, other := range s.Panes {
 		if k.Version == version && k.Segment == segment && k.Start > newest.Key.Start {
@@ -410,7 +439,11 @@ func (p *Partition) pane(s *source, place window.Placement, version, segment str
 		}
 	}
 	for k, other := range s.Panes {
-		if k.Version == version && k.Segment == segment && other != newest {
+		switch {
+		case k.Version != version || k.Segment != segment || other == newest:
+		case p.begin != nil:
+			p.aged = append(p.aged, other)
+		default:
 			other.Compact()
 		}
 	}

@@ -206,12 +206,12 @@ func (r *Relive) record(s *source, segment uint64, was labels.Record, stored int
 	}
 	if was.Flags&labels.IsLabel == 0 {
 		e := l.epochAt(here.time)
-		l.wait(g, e, here, ev.Version, e.spec.Prediction(ev.Prediction))
+		l.wait(g, e, here, ev.Version, e.spec.Prediction(ev.Prediction), r.p.partsOf(e, ev))
 	} else {
 		if g.Orphan() && len(ev.Prediction) > 0 {
 			own := at{Record: was, time: ownTime(ev, here.time)}
 			e := l.epochAt(own.time)
-			l.wait(g, e, own, ev.Version, e.spec.Prediction(ev.Prediction))
+			l.wait(g, e, own, ev.Version, e.spec.Prediction(ev.Prediction), r.p.ownParts(e, ev))
 		}
 		l.say(g, here, ev.Label)
 	}

@@ -409,19 +409,30 @@ func ofVersion(cellsOf *reference.Reference, config ModelConfig, w *window.Statu
 		if v.version != config.Rolling.Version {
 			continue
 		}
-		sum := newBucket(cellsOf)
-		for _, pane := range v.panes {
-			sum.rows += pane.Tally.Events
-			if err := sum.latency.Merge(pane.Latency); err != nil {
-				panic(fmt.Sprintf("BUG: latencies that do not add: %v", err))
-			}
-			for i, c := range pane.Features {
-				merge(sum.counts[i], c)
-			}
-		}
-		return baseline{cellsOf.Over(config.ReferenceName, w.ID.Start(), w.ID.End, sum.rows, sum.latency, sum.counts), "", w.ID.End - w.ID.Start()}
+		return baseline{sumOf(cellsOf, config.ReferenceName, w, v.panes), "", w.ID.End - w.ID.Start()}
 	}
 	return baseline{nil, fmt.Sprintf("no_reference: version %q, which others are compared with, has no events in this window", config.Rolling.Version), 0}
+}
+
+// sumOf makes a reference of the panes of one version.
+func sumOf(cellsOf *reference.Reference, name string, w *window.Status, panes []*window.Pane) *reference.Reference {
+	sum, failed, statuses := newBucket(cellsOf), uint64(0), 0
+	for _, pane := range panes {
+		sum.rows += pane.Tally.Events
+		failed += pane.Tally.Errors
+		statuses += len(pane.Status)
+		if err := sum.latency.Merge(pane.Latency); err != nil {
+			panic(fmt.Sprintf("BUG: latencies that do not add: %v", err))
+		}
+		for i, c := range pane.Features {
+			merge(sum.counts[i], c)
+		}
+	}
+	ref := cellsOf.Over(name, w.ID.Start(), w.ID.End, sum.rows, sum.latency, sum.counts)
+	if statuses > 0 {
+		ref.Errors = &reference.Errors{Rows: sum.rows, Failed: failed}
+	}
+	return ref
 }
 
 // startRolling begins the rolling reference that a configuration asks for, or goes on with the one that is there. It returns the

@@ -43,6 +43,16 @@ func validateSegments(all []SegmentConfig) error {
 	return nil
 }
 
+// in returns the values that are counted on their own over a reference, which may be nil.
+func (c *SegmentConfig) in(ref *reference.Reference) []string {
+	if len(c.Values) == 0 && ref != nil {
+		if of := ref.Dimension(c.Dimension); of != nil {
+			return of.Largest(c.Largest)
+		}
+	}
+	return c.Values
+}
+
 // dimension is a dimension as it is counted: which segment a value is in is frozen, never chosen by what arrives.
 type dimension struct {
 	name        string
@@ -60,12 +70,7 @@ func dimensionsOf(c ModelConfig, ref *reference.Reference) []dimension {
 			name: sc.Dimension, own: map[string]string{}, other: result.SegmentKey(sc.Dimension, result.Other),
 			none: result.SegmentKey(sc.Dimension, result.NoValue), why: "", parts: nil,
 		}
-		values := sc.Values
-		if len(values) == 0 && ref != nil {
-			if of := ref.Dimension(sc.Dimension); of != nil {
-				values = of.Largest(sc.Largest)
-			}
-		}
+		values := sc.in(ref)
 		for _, v := range values {
 			d.own[v] = result.SegmentKey(sc.Dimension, v)
 		}
@@ -107,8 +112,8 @@ func (s *source) dimensions(e *window.Epoch) []dimension {
 	return d
 }
 
-// divide counts an event, which its binder has bound, in its segments.
-func (p *Partition) divide(s *source, place window.Placement, version string, ev *event.Event, c eventCounts) {
+// countSegments counts an event, which its binder has bound, in its segments.
+func (p *Partition) countSegments(s *source, place window.Placement, version string, ev *event.Event, c eventCounts) {
 	dimensions := s.dimensions(place.Epoch)
 	for i := range dimensions {
 		var segment string
@@ -203,6 +208,7 @@ func (p *Partition) segmentBaseline(s *source, w *window.Status, config ModelCon
 type division struct {
 	base  baseline
 	views []*view
+	bound *binder // keeps the plans; nil: nothing is kept
 }
 
 // part is one view with what it is compared with.
@@ -211,9 +217,29 @@ type part struct {
 	base baseline
 }
 
+// partsOf lists the views of a window in the order in which they are emitted.
+func partsOf(said []division) (all []part) {
+	for _, g := range said {
+		for _, v := range g.views {
+			all = append(all, part{v, g.base})
+		}
+	}
+	return all
+}
+
 // judge evaluates the features of all views of a window.
-func (p *Partition) judge(s *source, w *window.Status, config ModelConfig) []division {
-	all := divisions(s.In(w.ID, s.empty), w)
+func (p *Partition) judge(s *source, w *window.Status) []division {
+	config := s.configs[s.EpochOf(w.ID).ID]
+	said := p.divide(s, w, config, s.In(w.ID, s.empty))
+	for i := range said {
+		said[i].evaluate(config, w.ID.Size)
+	}
+	return said
+}
+
+// divide says which views a window has and what each is compared with. Of a stored reference that depends on no counts.
+func (p *Partition) divide(s *source, w *window.Status, config ModelConfig, panes []*window.Pane) []division {
+	all := divisions(panes, w)
 	out := make([]division, 0, len(all))
 	for _, views := range all {
 		bound := s.binders[w.ID.Fingerprint]
@@ -224,12 +250,16 @@ func (p *Partition) judge(s *source, w *window.Status, config ModelConfig) []div
 		} else {
 			base, bound = p.segmentBaseline(s, w, config, out[0].base, views)
 		}
-		if base.ref != nil && views[0].wanted {
-			evaluate(base.ref, bound, config, w.ID.Size, views)
-		}
-		out = append(out, division{base, views})
+		out = append(out, division{base, views, bound})
 	}
 	return out
+}
+
+// evaluate computes the features of the division's views.
+func (d *division) evaluate(config ModelConfig, size int64) {
+	if d.base.ref != nil && d.views[0].wanted {
+		evaluate(d.base.ref, d.bound, config, size, d.views)
+	}
 }
 
 // undivided says which dimensions have no values.

@@ -23,6 +23,25 @@ func shareOf(k, n uint64) result.Stat {
 	return result.Stat{Value: &v, PValue: nil, Lower: &i.Lower, Upper: &i.Upper, Baseline: nil, Reason: ""}
 }
 
+// errorChange is the window's error rate less the reference's, with Newcombe's interval and the p-value of two proportions.
+func errorChange(failed, events uint64, ref *reference.Reference) result.Stat {
+	if ref == nil || ref.Errors == nil {
+		return noStat("the reference has no status")
+	}
+	was := ref.Errors
+	i, ok := stat.Newcombe(was.Failed, was.Rows, failed, events, serviceLevel)
+	if !ok {
+		return noStat("no events")
+	}
+	rate := float64(was.Failed) / float64(was.Rows)
+	d := float64(failed)/float64(events) - rate
+	out := result.Stat{Value: &d, PValue: nil, Lower: &i.Lower, Upper: &i.Upper, Baseline: &rate, Reason: ""}
+	if p, ok := stat.TwoProportions(was.Failed, was.Rows, failed, events); ok {
+		out.PValue = &p
+	}
+	return out
+}
+
 func noStat(reason string) result.Stat {
 	return result.Stat{Value: nil, PValue: nil, Lower: nil, Upper: nil, Baseline: nil, Reason: reason}
 }

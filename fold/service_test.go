@@ -29,9 +29,10 @@ func nearly(t *testing.T, what string, got *float64, want float64) {
 // Latencies of 1, 2 and 4 ms are in buckets of their own.
 //
 // The reference: ten minutes with 21 requests, 15 of 2 ms, 5 of 4 ms and one without a latency. The window: a minute with 8, of 1, 2, 4, 4, 4,
-// 4, 4 ms and one without; two of them failed. By hand: of 7·20 pairs longer are 5·15 (4 > 2), of one bucket 15 (2 and 2) and 5·5 (4 and 4). Groups
+// 4, 4 ms and one without; two of them failed, and one of the reference's. By hand: of 7·20 pairs longer are 5·15 (4 > 2), of one bucket 15 (2 and 2) and 5·5 (4 and 4). Groups
 // of 1, 16 and 10 values: Σ(t³-t) = 5070, σ² = 140/12·(27³-27-5070)/(27·26), z = (95-70-½)/σ. The intervals are Wilson's formula at z = 3.2905 in
-// Python: of 2, of 1 of 8, and of 8 of 29, whose odds times ten minutes over one are the ratio of the rates.
+// Python: of 2, of 1 of 8, and of 8 of 29, whose odds times ten minutes over one are the ratio of the rates. The change of the error rate is 2/8 - 1/21,
+// with Newcombe's interval of these two by the same, and Fisher's p by counting tables.
 func TestServiceByHand(t *testing.T) {
 	const minute = int64(60_000)
 	var requests []request
@@ -39,6 +40,7 @@ func TestServiceByHand(t *testing.T) {
 		requests = append(requests, request{monday + i*minute/2, []float64{2, 2, 2, 4}[i%4], ""})
 	}
 	requests = append(requests, request{monday + 10*minute - 1, -1, ""})
+	requests[5].status = "503"
 	status := map[int]string{2: "timeout", 3: "500"}
 	for i, latency := range []float64{1, 2, 4, 4, 4, 4, 4, -1} {
 		requests = append(requests, request{monday + 20*minute + int64(i), latency, status[i]})
@@ -59,6 +61,11 @@ func TestServiceByHand(t *testing.T) {
 		nearly(t, "error rate", s.ErrorRate.Value, 0.25)
 		nearly(t, "its lower end", s.ErrorRate.Lower, 0.035303537941766876)
 		nearly(t, "its upper end", s.ErrorRate.Upper, 0.7522420235109508)
+		nearly(t, "change of the error rate", s.ErrorChange.Value, 0.20238095238095238)
+		nearly(t, "its lower end", s.ErrorChange.Lower, -0.20964369173311204)
+		nearly(t, "its upper end", s.ErrorChange.Upper, 0.7065354918406692)
+		nearly(t, "its baseline", s.ErrorChange.Baseline, 1.0/21)
+		nearly(t, "its p-value", s.ErrorChange.PValue, 0.17624521072796934)
 		nearly(t, "share of timeouts", s.StatusShare["timeout"].Value, 0.125)
 		nearly(t, "its lower end", s.StatusShare["timeout"].Lower, 0.009888148110183636)
 		nearly(t, "its upper end", s.StatusShare["timeout"].Upper, 0.6714301940688929)

@@ -70,6 +70,7 @@ func TestSimulation(t *testing.T) {
 // simFigures says what a simulation came across: schedules that never crash prove nothing.
 type simFigures struct {
 	Messages, Records, Commits, Crashes, Documents, Summaries, Revisions, Extended, Incomplete, Late, Refused, Split, Parts int
+	Beside, Waited                                                                                                          int
 }
 
 func (f *simFigures) add(o *simFigures) {
@@ -87,6 +88,8 @@ func (f *simFigures) add(o *simFigures) {
 		{&f.Refused, &o.Refused},
 		{&f.Split, &o.Split},
 		{&f.Parts, &o.Parts},
+		{&f.Beside, &o.Beside},
+		{&f.Waited, &o.Waited},
 	} {
 		*p[0] += *p[1]
 	}
@@ -118,6 +121,9 @@ func simulate(s *schedule, refs fold.References, fps []string, f *simFigures) (e
 	if err := differ(want, got); err != nil {
 		return fmt.Errorf("disturbed: %w", err)
 	}
+	if err := beside(s, refs, all, want, f); err != nil {
+		return fmt.Errorf("judged beside: %w", err)
+	}
 	if s.splitable {
 		f.Split++
 		if err := split(s, refs, want); err != nil {
@@ -132,6 +138,63 @@ func simulate(s *schedule, refs fold.References, fps []string, f *simFigures) (e
 		f.Records += len(s.msgs[i].records)
 	}
 	return nil
+}
+
+// beside reads a schedule with windows judged beside counting, disturbed or not. In every second one the jobs run on goroutines of their own; in the
+// others each runs when somebody waits for it, or, as chance has it, before.
+func beside(s *schedule, refs fold.References, all []fold.Message, want *journal, f *simFigures) error {
+	c := undisturbed()
+	if s.seed%4 > 1 {
+		c = s.disturbed
+	}
+	c.rng, c.poison, c.beside = rand.New(rand.NewPCG(s.seed, 6)), s.poison(), goes
+	if s.seed%2 == 0 {
+		soon := c.rng.Float64() / 4
+		c.beside = func(job func()) func(bool) bool {
+			f.Beside++
+			done := false
+			return func(wait bool) bool {
+				if !done && (wait || c.rng.Float64() < soon) {
+					done = true
+					if job(); wait {
+						f.Waited++
+					}
+				}
+				return done
+			}
+		}
+	} else {
+		c.settle = 1
+	}
+	got, err := play(s.counting, refs, all, c)
+	if err != nil {
+		return err
+	}
+	if c.crash > 0 { // what two models had waiting is emitted in the order of their names behind a restart
+		want, got = want.byModel(), got.byModel()
+	}
+	return differ(want, got)
+}
+
+// goes runs a job on a goroutine of its own.
+func goes(job func()) func(bool) bool {
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		job()
+	}()
+	return func(wait bool) bool {
+		if wait {
+			<-done
+			return true
+		}
+		select {
+		case <-done:
+			return true
+		default:
+			return false
+		}
+	}
 }
 
 // shrink leaves out messages of a schedule that fails for as long as it fails, and returns the rest and how that fails.

@@ -13,6 +13,7 @@ import (
 	"strings"
 
 	"github.com/driftd/driftd/alerting"
+	"github.com/driftd/driftd/cells"
 	"github.com/driftd/driftd/result"
 	"github.com/driftd/driftd/window"
 )
@@ -63,13 +64,15 @@ type shards struct {
 	dirty   map[*paneShard]bool
 	bytes   int // of the dirty ones
 	sources map[int]bool
+	touched string // the model that was touched last
 	deleted map[string]bool
+	memory  *cells.Memory // of the last commit's copies, for the next one; nil: none, or they are in use
 }
 
 func newShards() *shards {
 	return &shards{
 		byStart: map[int64][]*paneShard{}, byPane: map[*window.Pane][]*paneShard{}, serial: map[int64]int{},
-		dirty: map[*paneShard]bool{}, bytes: 0, sources: map[int]bool{}, deleted: map[string]bool{},
+		dirty: map[*paneShard]bool{}, bytes: 0, sources: map[int]bool{}, touched: "", deleted: map[string]bool{}, memory: nil,
 	}
 }
 
@@ -79,7 +82,11 @@ func sourceShard(model string) int {
 	return int(h.Sum32() % sourceShards)
 }
 
-func (s *shards) touchSource(model string) { s.sources[sourceShard(model)] = true }
+func (s *shards) touchSource(model string) {
+	if s.touched != model || len(s.sources) == 0 {
+		s.touched, s.sources[sourceShard(model)] = model, true
+	}
+}
 
 // touch notes that a pane changed since it was stored.
 func (s *shards) touch(p *window.Pane) {
@@ -188,17 +195,44 @@ func (p *Partition) Header() []byte {
 	})
 }
 
-// Changes returns the shards that changed since the last Committed, sorted by name.
-func (p *Partition) Changes() []Shard {
-	var out []Shard
-	for _, sh := range slices.Collect(maps.Keys(p.store.dirty)) { // encoding may split one into more
-		out = append(out, p.store.encode(sh)...)
+// Taken is what changed since the last Committed, as it was at one moment. What is large is copied in that moment and encoded later.
+type Taken struct {
+	ready  []Shard
+	panes  []takenShard
+	memory *cells.Memory
+}
+
+// takenShard is a copy of a paneShard.
+type takenShard struct {
+	of      *paneShard
+	name    string
+	entries []takenEntry
+	was     int // the size that it was taken to have
+	size    int // that it has, once it is encoded
+}
+
+type takenEntry struct {
+	entry
+	body window.Block
+	most int // bytes of body
+}
+
+// Take returns what changed since the last Committed.
+func (p *Partition) Take() *Taken {
+	p.rest()
+	p.runs.flush(p)
+	t := &Taken{ready: nil, panes: nil, memory: p.store.memory}
+	if p.store.memory = nil; t.memory == nil {
+		t.memory = &cells.Memory{}
+	}
+	for _, sh := range slices.SortedFunc(maps.Keys(p.store.dirty), func(a, b *paneShard) int { return strings.Compare(a.name, b.name) }) {
+		p.store.take(sh, t)
 	}
 	for name := range p.store.deleted {
-		out = append(out, Shard{Name: name, Data: nil})
+		t.ready = append(t.ready, Shard{Name: name, Data: nil})
 	}
 	for k := range p.store.sources {
-		out = append(out, p.encodeSources(k))
+		t.ready = append(t.ready, p.encodeSources(k))
 	}
 	if !p.configStored {
 		data := encode(p.counting)
@@ -208,15 +242,41 @@ func (p *Partition) Changes() []Shard {
 			if i < parts {
 				part.Data = data[i*configPart : min((i+1)*configPart, len(data))]
 			}
-			out = append(out, part)
+			t.ready = append(t.ready, part)
 		}
 		p.configParts = parts
 	}
-	out = append(out, p.rollChanges()...)
-	out = append(out, p.labelChanges()...)
-	p.ids.changes(func(name string, data []byte) { out = append(out, Shard{Name: name, Data: data}) })
+	t.ready = append(t.ready, p.rollChanges()...)
+	t.ready = append(t.ready, p.labelChanges()...)
+	t.ready = append(t.ready, p.compareChanges()...)
+	p.ids.changes(func(name string, data []byte) { t.ready = append(t.ready, Shard{Name: name, Data: data}) })
+	return t
+}
+
+// Shards returns the shards that changed, sorted by name. It may run beside everything but another one of the same Taken.
+func (t *Taken) Shards() []Shard {
+	out := slices.Clone(t.ready)
+	for i := range t.panes {
+		sh := &t.panes[i]
+		data := encodeEntries(sh.entries)
+		sh.size = len(data)
+		out = append(out, Shard{Name: sh.name, Data: data})
+	}
 	slices.SortFunc(out, func(a, b Shard) int { return strings.Compare(a.Name, b.Name) })
 	return out
+}
+
+// Stored notes that the shards of t, the last one that was taken, are stored, and takes its memory back.
+func (p *Partition) Stored(t *Taken) {
+	for i := range t.panes {
+		sh := &t.panes[i]
+		sh.of.size += sh.size - sh.was
+		if p.store.dirty[sh.of] {
+			p.store.bytes += sh.size - sh.was
+		}
+	}
+	t.memory.Reset()
+	p.store.memory, t.memory = t.memory, nil
 }
 
 // Committed notes that the header and all changes were taken to be stored. If they are not, the partition must be restored from what was.
@@ -234,6 +294,7 @@ func (p *Partition) Committed() {
 	p.configStored = true
 	p.rollCommitted()
 	p.labelsCommitted()
+	p.compareCommitted()
 	p.ids.clean()
 }
 
@@ -256,27 +317,51 @@ func (p *Partition) encodeSources(k int) Shard {
 	return Shard{Name: sourcesPrefix + strconv.Itoa(k), Data: encode(in)}
 }
 
-// encode returns a shard's bytes, split into as many shards as they need.
-func (s *shards) encode(sh *paneShard) []Shard {
-	data := encodeEntries(sh.entries)
-	if len(data) > shardMost && len(sh.entries) > 1 {
-		other := s.newShard(sh.start)
-		half := len(sh.entries) / 2
-		for _, e := range sh.entries[half:] {
-			s.place(other, e)
-		}
-		sh.entries = sh.entries[:half:half]
-		s.mark(other)
-		return append(s.encode(sh), s.encode(other)...)
+// take copies a shard, split into as many shards as its bytes may need: how many they are is known only when they are encoded, and
+// then it is too late for a name.
+func (s *shards) take(sh *paneShard, t *Taken) {
+	entries, most := make([]takenEntry, len(sh.entries)), 0
+	for i, e := range sh.entries {
+		entries[i] = takenEntry{entry: e, body: e.pane.TakeBlock(e.block, t.memory), most: 0}
+		entries[i].most = entries[i].body.MaxLen() + e.mostHead()
+		most += entries[i].most
 	}
-	sh.size = len(data)
-	return []Shard{{Name: sh.name, Data: data}}
+	s.divide(sh, entries, most, t)
 }
 
-func encodeEntries(entries []entry) []byte {
+// divide splits a shard in halves until each fits.
+func (s *shards) divide(sh *paneShard, entries []takenEntry, most int, t *Taken) {
+	if most <= shardMost || len(entries) == 1 {
+		t.panes = append(t.panes, takenShard{of: sh, name: sh.name, entries: entries, was: sh.size, size: 0})
+		return
+	}
+	other := s.newShard(sh.start)
+	half, head := len(entries)/2, 0
+	for i := range half {
+		head += entries[i].most
+	}
+	for _, e := range sh.entries[half:] {
+		s.place(other, e)
+	}
+	sh.entries = sh.entries[:half:half]
+	other.size = sh.size - sh.size/2
+	sh.size /= 2
+	s.dirty[other] = true // and together they are as large as before
+	s.divide(sh, entries[:half], head, t)
+	s.divide(other, entries[half:], most-head, t)
+}
+
+// mostHead bounds what encodeEntries writes before the block.
+func (e *entry) mostHead() int {
+	k := e.pane.Key
+	return len(e.model) + len(k.Version) + len(k.Segment) + len(k.Fingerprint) + 4*2 + 3*binary.MaxVarintLen64
+}
+
+func encodeEntries(entries []takenEntry) []byte {
 	b := []byte{stateVersion}
 	var block []byte
-	for _, e := range entries {
+	for i := range entries {
+		e := &entries[i]
 		k := e.pane.Key
 		b = window.AppendString(b, e.model)
 		b = window.AppendString(b, k.Version)
@@ -284,7 +369,7 @@ func encodeEntries(entries []entry) []byte {
 		b = window.AppendString(b, k.Fingerprint)
 		b = binary.AppendVarint(b, k.Start)
 		b = binary.AppendUvarint(b, uint64(e.block))
-		block = e.pane.AppendBlock(block[:0], e.block)
+		block = e.body.Append(block[:0])
 		b = binary.AppendUvarint(b, uint64(len(block)))
 		b = append(b, block...)
 	}
@@ -292,7 +377,7 @@ func encodeEntries(entries []entry) []byte {
 }
 
 // Restore returns the partition of a stored state: a header and all live shards. Panes that it restores are in their compact
-// form.
+// form. What was due when the commit was taken and did not go into it comes with the next Apply, or Settle.
 func Restore(stream string, head []byte, stored map[string][]byte, refs References, budget Budget) (*Partition, error) {
 	var h header
 	dec := json.NewDecoder(bytes.NewReader(head))
@@ -308,6 +393,7 @@ func Restore(stream string, head []byte, stored map[string][]byte, refs Referenc
 	}
 	p := New(stream, counting, h.IDKey, refs, budget)
 	p.position, p.configHash, p.configStored, p.configParts = h.Position, h.ConfigHash, true, parts
+	p.at = record{h.Position.Next(), -1}
 	if h.Bindings != nil {
 		p.bindings = h.Bindings
 	}
@@ -328,7 +414,8 @@ func Restore(stream string, head []byte, stored map[string][]byte, refs Referenc
 			if seg, err = strconv.ParseUint(strings.TrimPrefix(name, idsPrefix), 10, 64); err == nil {
 				segments[seg] = stored[name]
 			}
-		case strings.HasPrefix(name, rollPrefix), strings.HasPrefix(name, labelsPrefix): // after the sources
+		case strings.HasPrefix(name, rollPrefix), strings.HasPrefix(name, labelsPrefix), // after the sources
+			strings.HasPrefix(name, comparePrefix), strings.HasPrefix(name, pairsPrefix):
 		case !strings.HasPrefix(name, panesPrefix) && !strings.HasPrefix(name, configPrefix):
 			err = errors.New("unknown kind of shard")
 		}
@@ -353,6 +440,13 @@ func Restore(stream string, head []byte, stored map[string][]byte, refs Referenc
 	if err := p.restoreLabels(stored); err != nil {
 		return nil, err
 	}
+	for _, name := range slices.Sorted(maps.Keys(stored)) {
+		if strings.HasPrefix(name, comparePrefix) || strings.HasPrefix(name, pairsPrefix) {
+			if err := p.restoreComparisons(name, stored[name]); err != nil {
+				return nil, fmt.Errorf("restoring %s: %w", name, err)
+			}
+		}
+	}
 	p.segments = h.Segments
 	ids, err := restoreIDs(counting.DedupIDs, h.IDKey, h.IDTotal, segments)
 	if err != nil {
@@ -373,7 +467,7 @@ func (p *Partition) restoreSources(data []byte) error {
 	for _, st := range in {
 		s := &source{
 			Source: window.Restore(st.State), configs: st.Configs, binders: map[string]*binder{},
-			book: alerting.Restore(st.Incidents), queue: st.Queue, last: slot{}, rolling: nil, divided: nil, labels: nil,
+			book: alerting.Restore(st.Incidents), queue: st.Queue, last: slot{}, rolling: nil, divided: nil, labels: nil, comparisons: nil,
 		}
 		if st.Rolling != nil {
 			s.rolling = newRolling(*st.Rolling)

@@ -33,9 +33,9 @@ type storedState struct {
 }
 
 // storedMessages are the messages of the recording. Those before the line `restore` were folded when it was made.
-func storedMessages(tb testing.TB) (before, after []fold.Message) {
+func storedMessages(tb testing.TB, name string, stored int64) (before, after []fold.Message) {
 	tb.Helper()
-	data, err := os.ReadFile(filepath.Join("testdata", "state-messages.txt"))
+	data, err := os.ReadFile(filepath.Join("testdata", name))
 	if err != nil {
 		tb.Fatal(err)
 	}
@@ -52,7 +52,7 @@ func storedMessages(tb testing.TB) (before, after []fold.Message) {
 		}
 		seq++
 		subject, body, _ := strings.Cut(line, " ")
-		*into = append(*into, fold.Message{Seq: seq, Subject: subject, Time: 1_795_435_200_000 + int64(seq), Data: []byte(body)}) // 2026-11-23T12:00:00Z
+		*into = append(*into, fold.Message{Seq: seq, Subject: subject, Time: stored + int64(seq), Data: []byte(body)})
 	}
 	return before, after
 }
@@ -105,7 +105,7 @@ func TestRecordState(t *testing.T) {
 		t.Fatalf("%s exists: a recorded state is never written again", *recordState)
 	}
 	ref := storedReference(t)
-	before, _ := storedMessages(t)
+	before, _ := storedMessages(t, "state-messages.txt", 1_795_435_200_000) // 2026-11-23T12:00:00Z
 	j := run(t, storedCounting(ref.Fingerprint()), find(ref), before, undisturbed())
 	data, err := json.MarshalIndent(storedState{Header: j.head, Shards: j.shards}, "", " ")
 	if err != nil {
@@ -154,7 +154,7 @@ func restoreStored(t *testing.T, dir string) {
 	if err != nil || !maps.Equal(used, map[string]string{"m": ref.Fingerprint()}) {
 		t.Errorf("references in use: %v, %v; want that of m", used, err)
 	}
-	before, after := storedMessages(t)
+	before, after := storedMessages(t, "state-messages.txt", 1_795_435_200_000) // 2026-11-23T12:00:00Z
 	p, err := fold.Restore("IN", st.Header, st.Shards, find(ref), plenty())
 	if err != nil {
 		t.Fatal(err)

@@ -67,8 +67,29 @@ type QualityQuery struct {
 	Maturity *int64
 }
 
-// Quality is a page of documents about quality as they were committed.
+// FairnessQuery asks for what the windows of a series did to groups of people, as QualityQuery asks for their quality; without a Dimension it
+// asks for all of them.
+type FairnessQuery struct {
+	QualityQuery
+	Dimension string
+}
+
+// Quality is a page of documents about quality, or about fairness, as they were committed.
 type Quality struct {
+	Documents []json.RawMessage
+	Next      string
+}
+
+// VerdictsQuery asks for what was said of the versions of a model that are compared: the newest verdict of each comparison, or with a Compare all of that
+// one, newest first.
+type VerdictsQuery struct {
+	Page
+	Model   string
+	Compare string
+}
+
+// Verdicts is a page of verdicts as they were committed.
+type Verdicts struct {
 	Documents []json.RawMessage
 	Next      string
 }

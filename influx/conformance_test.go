@@ -27,7 +27,7 @@ func TestConformance(t *testing.T) {
 }
 
 func suite(t *testing.T, db *influx.DB) historytest.Store {
-	return historytest.Store{ModelReader: db, WindowReader: db, QualityReader: db, Write: func(ctx context.Context, docs []historytest.Document) error {
+	return historytest.Store{ModelReader: db, WindowReader: db, QualityReader: db, VerdictReader: db, Write: func(ctx context.Context, docs []historytest.Document) error {
 		refused, err := db.Write(ctx, documents(docs))
 		if len(refused) > 0 {
 			t.Errorf("refused: %+v", refused)

@@ -63,7 +63,8 @@ func TestDataModelIsWhatIsWritten(t *testing.T) {
 	server.CreateBucket("b", 0)
 	db := open(t, server, "b", influx.Options{})
 	docs := append(results(t, 0, 1), influx.Document(historytest.Change(t, "a", historytest.Hour, result.Firing)),
-		influx.Document(historytest.Hourly(0).Quality(t, historytest.Hour, 50)))
+		influx.Document(historytest.Hourly(0).Quality(t, historytest.Hour, 50)), influx.Document(historytest.Verdict(t, "canary", 0, 1, 0)),
+		influx.Document(historytest.Hourly(0).Fairness(t, historytest.Hour, "sex")))
 	mustWrite(t, db, docs)
 	if err := db.WriteLines(t.Context(), influx.Health{}.Line(historytest.Hour)); err != nil {
 		t.Fatal(err)
@@ -115,12 +116,12 @@ func TestStatisticsHaveNamesOfTheirOwn(t *testing.T) {
 			}
 		}
 	}
-	for _, d := range detectors.Builtin() {
+	for _, name := range detectors.Names() {
 		for _, suffix := range []string{"", influx.SuffixP, influx.SuffixLower, influx.SuffixUpper, influx.SuffixBaseline} {
-			if by, ok := taken[d.Name+suffix]; ok {
-				t.Errorf("%s%s is the name of %s already", d.Name, suffix, by)
+			if by, ok := taken[name+suffix]; ok {
+				t.Errorf("%s%s is the name of %s already", name, suffix, by)
 			}
-			taken[d.Name+suffix] = d.Name
+			taken[name+suffix] = name
 		}
 	}
 }

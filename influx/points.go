@@ -19,8 +19,8 @@ import (
 	"github.com/driftd/driftd/result"
 )
 
-// Document is one committed document: exactly the bytes of a result.Summary, a result.FeatureDoc, a result.Quality or a
-// result.Transition. ID is its message id in the outbox: <result_id>, <result_id>.<part>, or the transition's id.
+// Document is one committed document: exactly the bytes of a result.Summary, a result.FeatureDoc, a result.Quality, a
+// result.Fairness, a result.Comparison or a result.Transition. ID is its message id in the outbox: <result_id>, <result_id>.<part>, or the transition's id.
 type Document struct {
 	ID   string
 	Data []byte
@@ -76,10 +76,14 @@ func (e *encoder) document(d Document) ([]line, error) {
 		return e.features(d)
 	case "quality":
 		return e.quality(d)
+	case "fairness":
+		return e.fairness(d)
+	case "verdict":
+		return e.verdict(d)
 	case "transition":
 		return e.transition(d)
 	}
-	return nil, fmt.Errorf("type %q is none of summary, features, quality and transition", head.Type)
+	return nil, fmt.Errorf("type %q is none of summary, features, quality, fairness, verdict and transition", head.Type)
 }
 
 // place is where a result's points lie: its tags and its time.
@@ -164,6 +168,9 @@ func (e *encoder) summary(d Document) ([]line, error) {
 	p.float(FieldErrorRate, share(s.Errors, c.Events))
 	p.float(FieldErrorRate+SuffixLower, s.ErrorRate.Lower)
 	p.float(FieldErrorRate+SuffixUpper, s.ErrorRate.Upper)
+	p.float(FieldErrorChange, s.ErrorChange.Value)
+	p.float(FieldErrorChange+SuffixLower, s.ErrorChange.Lower)
+	p.float(FieldErrorChange+SuffixUpper, s.ErrorChange.Upper)
 	p.float(FieldThroughput, &s.ThroughputHz)
 	p.float(FieldThroughputRatio, s.ThroughputRatio.Value)
 	p.float(FieldThroughputRatio+SuffixLower, s.ThroughputRatio.Lower)

@@ -69,6 +69,17 @@ func maturityTag(ms int64) string { return strconv.FormatInt(ms, 10) }
 // Quality returns what was said of the quality of a series' windows, newest first, as it was committed. The default limit is 100, the
 // largest 1,000.
 func (db *DB) Quality(ctx context.Context, q history.QualityQuery) (*history.Quality, error) {
+	return db.told(ctx, "quality", &q, &pageOf{MeasurementQuality, nil})
+}
+
+// pageOf says which documents are asked for, those about quality or about fairness.
+type pageOf struct {
+	measurement string
+	tags        []tag
+}
+
+// told returns a page of documents, newest window first. what names the question in its cursor.
+func (db *DB) told(ctx context.Context, what string, q *history.QualityQuery, about *pageOf) (*history.Quality, error) {
 	n, err := limit(q.Limit, defaultLimit, maxLimit)
 	if err != nil {
 		return nil, err
@@ -77,7 +88,7 @@ func (db *DB) Quality(ctx context.Context, q history.QualityQuery) (*history.Qua
 	if q.Maturity != nil {
 		asked = maturityTag(*q.Maturity)
 	}
-	hash := queryHash("quality", q.Series, q.Range, asked)
+	hash := queryHash(what, q.Series, q.Range, asked)
 	at, err := parseCursor(q.Cursor, hash)
 	if err != nil {
 		return nil, err
@@ -86,7 +97,7 @@ func (db *DB) Quality(ctx context.Context, q history.QualityQuery) (*history.Qua
 	if err != nil {
 		return nil, err
 	}
-	rows, err := db.saidOf(ctx, series, &q)
+	rows, err := db.saidOf(ctx, series, q, about)
 	if err != nil {
 		return nil, err
 	}
@@ -104,16 +115,16 @@ func (db *DB) Quality(ctx context.Context, q history.QualityQuery) (*history.Qua
 		}
 		picked = append(picked, *r)
 	}
-	return out, db.qualities(ctx, series, picked, out)
+	return out, db.qualities(ctx, series, picked, out, about)
 }
 
 // saidOf returns the points about the quality of a series' windows that are asked for, newest first, without their documents.
-func (db *DB) saidOf(ctx context.Context, series history.Series, q *history.QualityQuery) ([]row, error) {
-	var more []tag
+func (db *DB) saidOf(ctx context.Context, series history.Series, q *history.QualityQuery, about *pageOf) ([]row, error) {
+	more := slices.Clone(about.tags)
 	if q.Maturity != nil {
 		more = append(more, tag{TagMaturity, maturityTag(*q.Maturity)})
 	}
-	s := everywhere(MeasurementQuality, resultTags(series, more...), FieldResultID, FieldStart)
+	s := everywhere(about.measurement, resultTags(series, more...), FieldResultID, FieldStart)
 	if q.From != 0 {
 		s.from = q.From
 	}
@@ -129,18 +140,31 @@ func (db *DB) saidOf(ctx context.Context, series history.Series, q *history.Qual
 	slices.SortFunc(rows, func(a, b row) int {
 		return cmp.Or(cmp.Compare(b.int(FieldStart), a.int(FieldStart)), cmp.Compare(maturity(&b), maturity(&a)), strings.Compare(b.text(FieldResultID), a.text(FieldResultID)))
 	})
-	if q.Maturity == nil { // the last one of each window
-		rows = slices.CompactFunc(rows, func(a, b row) bool { return a.int(FieldStart) == b.int(FieldStart) && a.time == b.time })
+	if q.Maturity == nil { // the last one of each window, and dimension
+		type place struct {
+			start, time int64
+			dimension   string
+		}
+		seen := map[place]bool{}
+		rows = slices.DeleteFunc(rows, func(r row) bool {
+			at := place{r.int(FieldStart), r.time, r.tags[TagDimension]}
+			before := seen[at]
+			seen[at] = true
+			return before
+		})
+		slices.SortFunc(rows, func(a, b row) int { // as cursors have it
+			return cmp.Or(cmp.Compare(b.int(FieldStart), a.int(FieldStart)), strings.Compare(b.text(FieldResultID), a.text(FieldResultID)))
+		})
 	}
 	return rows, nil
 }
 
 // qualities adds the committed bytes of the points, in their order.
-func (db *DB) qualities(ctx context.Context, series history.Series, of []row, out *history.Quality) error {
+func (db *DB) qualities(ctx context.Context, series history.Series, of []row, out *history.Quality, about *pageOf) error {
 	if len(of) == 0 {
 		return nil
 	}
-	s := everywhere(MeasurementQuality, resultTags(series), append([]string{FieldResultID}, documentColumns()...)...)
+	s := everywhere(about.measurement, resultTags(series, about.tags...), append([]string{FieldResultID}, documentColumns()...)...)
 	s.from, s.to = maxTime, -maxTime
 	for i := range of {
 		s.from, s.to = min(s.from, of[i].time), max(s.to, of[i].time+1)

@@ -11,6 +11,8 @@ const (
 	MeasurementFeature   = "driftd_feature"
 	MeasurementHistogram = "driftd_histogram"
 	MeasurementQuality   = "driftd_quality"
+	MeasurementVerdict   = "driftd_verdict"
+	MeasurementFairness  = "driftd_fairness"
 	MeasurementAlert     = "driftd_alert"
 	MeasurementDocument  = "driftd_document"
 	MeasurementPipeline  = "driftd_pipeline"
@@ -31,6 +33,9 @@ const (
 	TagState     = "state"
 	TagPartition = "partition"
 	TagMaturity  = "maturity_ms"
+	TagCompare   = "compare"
+	TagDimension = "dimension"
+	TagGroup     = "group"
 )
 
 // None is the value of a tag that has none.
@@ -58,6 +63,7 @@ const (
 	FieldRejected        = "rejected"
 	FieldErrors          = "errors"
 	FieldErrorRate       = "error_rate"
+	FieldErrorChange     = "error_change"
 	FieldThroughput      = "throughput_hz"
 	FieldThroughputRatio = "throughput_ratio"
 	FieldFeatures        = "features"
@@ -116,6 +122,18 @@ const (
 	FieldRatioOf = "ratio_"
 )
 
+// Fields of MeasurementVerdict, beside the guards: <guard>, <guard>_lower and <guard>_upper.
+const (
+	FieldDecision        = "decision"
+	FieldMode            = "mode"
+	FieldBaseline        = "baseline"
+	FieldReading         = "reading"
+	FieldWindows         = "windows"
+	FieldBaselineEvents  = "baseline_events"
+	FieldCandidateEvents = "candidate_events"
+	FieldShare           = "candidate_share"
+)
+
 // Fields of MeasurementQuality, beside the metrics: <metric>, <metric>_lower and <metric>_upper, and the same of the reference and of the
 // estimate.
 const (
@@ -129,6 +147,16 @@ const (
 	FieldEvicted     = "evicted"
 	BaselineOf       = "baseline_"
 	EstimateOf       = "estimate_"
+)
+
+// Fields of MeasurementFairness, beside the measures and the rates: each with _lower and _upper, a measure with _p and the groups between which it is.
+const (
+	FieldSelected  = "selected"
+	FieldPositives = "positives"
+	FieldCompared  = "compared"
+	FieldUngrouped = "ungrouped_labels"
+	SuffixLow      = "_low"
+	SuffixHigh     = "_high"
 )
 
 // Fields of MeasurementAlert.
@@ -223,6 +251,9 @@ func Schema() []Measurement {
 			Field{FieldErrorRate, Float, "errors over events; not written without events"},
 			Field{FieldErrorRate + SuffixLower, Float, "lower end of Wilson's 99.9 % interval"},
 			Field{FieldErrorRate + SuffixUpper, Float, "upper end of it"},
+			Field{FieldErrorChange, Float, "the error rate less the reference's; not written where the reference has no status"},
+			Field{FieldErrorChange + SuffixLower, Float, "lower end of Newcombe's 99.9 % interval"},
+			Field{FieldErrorChange + SuffixUpper, Float, "upper end of it"},
 			Field{FieldThroughput, Float, "events a second of the window's size"},
 			Field{FieldThroughputRatio, Float, "over the reference's rows a second; not written where the reference does not say it"},
 			Field{FieldThroughputRatio + SuffixLower, Float, "lower end of its 99.9 % interval"},
@@ -304,6 +335,40 @@ func Schema() []Measurement {
 			{EstimateOf + "<metric>" + SuffixLower, Float, "lower end"},
 			{EstimateOf + "<metric>" + SuffixUpper, Float, "upper end"},
 		}, documentFields()...)...), "How right the predictions of a window were, as far as labels had come `maturity_ms` after its end, and the committed bytes of that document."},
+		{MeasurementVerdict, "the window's end", []string{TagCompare, TagMaturity, TagModel, TagReference, TagSegment, TagVersion, TagWindow}, with(append([]Field{
+			{FieldDecision, Text, "promote, hold or roll_back"},
+			{FieldMode, Text, "canary, shadow or ab"},
+			{FieldBaseline, Text, "the version that the candidate, which is the tag `version`, is compared with"},
+			{FieldReading, Integer, "number of the reading: a later one replaces all before"},
+			{FieldSince, Integer, "start of the comparison's first window, Unix milliseconds"},
+			{FieldWindows, Integer, "windows in which both versions had events"},
+			{FieldBaselineEvents, Integer, "events of the baseline in these windows"},
+			{FieldCandidateEvents, Integer, "events of the candidate in these windows"},
+			{FieldShare, Float, "the candidate's share of the traffic of both; not written where nothing was split yet"},
+			{"<guard>", Float, "the difference of each guarded metric, candidate less baseline, over all windows: `error_rate`, `latency` (shares of slow requests), `accuracy`, …"},
+			{"<guard>" + SuffixLower, Float, "what shows that the candidate is worse: the margin is below it"},
+			{"<guard>" + SuffixUpper, Float, "what shows that it is not: the margin is above it"},
+		}, documentFields()...)...), "What may become of a version that is compared with another one, and the committed bytes of that document. `maturity_ms` is 0 where it was read with " +
+			"the window's own result, else with its quality."},
+		{MeasurementFairness, "the window's end", []string{TagDimension, TagGroup, TagMaturity, TagModel, TagReference, TagSegment, TagVersion, TagWindow}, with(append([]Field{
+			{FieldFinal, Boolean, "true: the last maturity"},
+			{FieldPredictions, Integer, "of a group: predictions with a class"},
+			{FieldSelected, Integer, "of a group: of these, of the positive class"},
+			{FieldLabels, Integer, "of a group: labels"},
+			{FieldPositives, Integer, "of a group: labels of the positive class"},
+			{FieldCompared, Boolean, "of a group: false where it is in no gap"},
+			{"<rate>", Float, "of a group: `selection_rate`, `true_positive_rate`, `false_positive_rate`, `accuracy`; not written where it does not exist"},
+			{"<rate>" + SuffixLower, Float, "lower end of its interval"},
+			{"<rate>" + SuffixUpper, Float, "upper end of its interval"},
+			{FieldUngrouped, Integer, "of all groups: labels that name none"},
+			{"<measure>", Float, "of all groups: `demographic_parity_difference`, `equal_opportunity_difference`, …; not written where it does not exist"},
+			{"<measure>" + SuffixLower, Float, "lower end of its interval, which holds for all pairs of groups"},
+			{"<measure>" + SuffixUpper, Float, "upper end of its interval"},
+			{"<measure>" + SuffixP, Float, "that all groups have one rate"},
+			{"<measure>" + SuffixLow, Text, "the group with the smallest rate"},
+			{"<measure>" + SuffixHigh, Text, "the group with the largest rate"},
+		}, documentFields()...)...), "What the predictions of a window did to the groups of a dimension, as far as labels had come `maturity_ms` after its end: a point for all " +
+			"groups, whose tag `group` is `none`, with the committed bytes of the document, and one for each group, named as its segment (`sex=f`)."},
 		{MeasurementAlert, "end of the window that moved the incident", []string{
 			TagFeature, TagModel, TagRole, TagRule, TagSegment, TagState, TagVersion, TagWindow,
 		}, append([]Field{

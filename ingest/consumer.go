@@ -135,6 +135,31 @@ func (c *Consumer) NextUntil(ctx context.Context, until time.Time) (Message, err
 	}
 }
 
+// someBytes bounds how much NextSome returns at a time.
+const someBytes = 256 << 10
+
+// NextSome appends the next message to some, for which it waits as NextUntil does, and those behind it that are there already, as far as the
+// capacity of some and 256 KiB go. It returns none only with an error.
+func (c *Consumer) NextSome(ctx context.Context, until time.Time, some []Message) ([]Message, error) {
+	m, err := c.NextUntil(ctx, until)
+	if err != nil {
+		return some, err
+	}
+	some = append(some, m)
+	for size := len(m.Data); len(some) < cap(some) && size < someBytes; {
+		next := c.feed.peek()
+		if next == nil || next.Seq != c.id.Seq+1 {
+			break // what is wrong with it, the next call says
+		}
+		some = append(some, *next)
+		c.feed.skip()
+		c.id.Seq++
+		size += len(some[len(some)-1].Data)
+	}
+	c.last = some[len(some)-1]
+	return some, nil
+}
+
 // discontinuous decides what a message means that is not the next one: an error of delivery, or a hole in the stream. Only
 // the stream's leader can tell.
 func (c *Consumer) discontinuous(ctx context.Context, got uint64) error {

@@ -93,6 +93,40 @@ func TestInteriorGapIsReportedOnce(t *testing.T) {
 	expect(t, c, 21, 30)
 }
 
+// Many messages at a time are the same ones in the same order, and a gap ends what is given at a time.
+func TestSomeAtATime(t *testing.T) {
+	_, js := brokertest.New(t)
+	s := makeStream(t, js, nil)
+	const last, most = 100, 7
+	publish(t, js, 1, last)
+	if err := s.DeleteMsg(deadline(t), 50); err != nil {
+		t.Fatal(err)
+	}
+	c := openAt(t, js, 1, ingest.ConsumerOptions{})
+	calls := 0
+	for next := uint64(1); next <= last; {
+		some, err := c.NextSome(deadline(t), time.Time{}, make([]ingest.Message, 0, most))
+		var gap *ingest.GapError
+		switch {
+		case errors.As(err, &gap) && next == 50 && gap.From == 50 && gap.To == 50 && len(some) == 0:
+			next = 51
+			continue
+		case err != nil || len(some) == 0 || len(some) > most:
+			t.Fatalf("at %d: %d messages, %v", next, len(some), err)
+		}
+		calls++
+		for _, m := range some {
+			if m.Seq != next || next == 50 {
+				t.Fatalf("got message %d, want %d", m.Seq, next)
+			}
+			next++
+		}
+	}
+	if calls == last-1 {
+		t.Errorf("every call gave one message")
+	}
+}
+
 func wantGap(t *testing.T, c *ingest.Consumer, from, to uint64) {
 	t.Helper()
 	m, err := c.Next(deadline(t))

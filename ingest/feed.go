@@ -67,10 +67,13 @@ func (f *feed) take(m jetstream.Msg) {
 	}
 	f.mu.Lock()
 	f.queue = append(f.queue, msg)
+	first := len(f.queue) == 1
 	f.bytes += len(msg.Data) + len(msg.Subject)
 	full := f.bytes > feedBytes
 	f.mu.Unlock()
-	signal(f.ready)
+	if first { // the reader takes all at once, and looks before it waits
+		signal(f.ready)
+	}
 	for full {
 		select {
 		case <-f.space:
@@ -108,9 +111,22 @@ func (f *feed) next(ctx context.Context, until time.Time) (Message, error) {
 		}
 	}
 	m := f.batch[f.pos]
+	f.skip()
+	return m, nil
+}
+
+// peek returns the next message if it is at hand, else nil.
+func (f *feed) peek() *Message {
+	if f.pos == len(f.batch) {
+		return nil
+	}
+	return &f.batch[f.pos]
+}
+
+// skip steps behind the message that peek returned.
+func (f *feed) skip() {
 	f.batch[f.pos] = Message{} // the payload may be collected
 	f.pos++
-	return m, nil
 }
 
 // refill swaps the reader's empty batch for everything that is queued.

@@ -252,7 +252,7 @@ func (j *Journal) docMsg(d result.Doc, number uint64) (*nats.Msg, error) {
 	}
 	kind := d.Kind
 	switch kind {
-	case result.KindResult, result.KindTransition:
+	case result.KindResult, result.KindTransition, result.KindVerdict:
 	case "":
 		kind = result.KindResult
 	default:

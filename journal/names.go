@@ -19,6 +19,7 @@ const (
 	outboxSubject     = "driftd." // followed by the document's kind and its model
 	resultSubject     = outboxSubject + string(result.KindResult) + "."
 	transitionSubject = outboxSubject + string(result.KindTransition) + "."
+	verdictSubject    = outboxSubject + string(result.KindVerdict) + "."
 	referenceSubject  = "driftd.reference."
 )
 

@@ -108,7 +108,8 @@ func (e *MismatchError) Error() string {
 const leastScale = 1.0 / 1024
 
 // EnsureStreams creates the streams of a layout, or verifies those that exist. What does not fit is refused with *MismatchError,
-// all of them joined; it never changes an existing stream. Where the broker has not enough room for the defaults, all streams that
+// all of them joined; it never changes an existing stream, but for the
+// subjects that a later version added to the outbox. Where the broker has not enough room for the defaults, all streams that
 // are created get the same part of theirs. It may be called by several processes at once.
 func EnsureStreams(ctx context.Context, js jetstream.JetStream, l Layout) error {
 	if len(l.Partitions) == 0 {
@@ -193,7 +194,7 @@ func stateConfig(partition int, l Layout) jetstream.StreamConfig {
 
 func outboxConfig(l Layout) jetstream.StreamConfig {
 	c := base(OutboxStream, "driftd: committed results and alert transitions for stores, notifiers and subscribers", l)
-	c.Subjects = []string{resultSubject + "*", transitionSubject + "*"}
+	c.Subjects = []string{resultSubject + "*", transitionSubject + "*", verdictSubject + "*"}
 	c.MaxBytes = l.bytes(l.OutboxMaxBytes, defaultOutboxBytes)
 	c.MaxAge = l.OutboxMaxAge
 	if c.MaxAge == 0 {

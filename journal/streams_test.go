@@ -47,6 +47,30 @@ func TestEnsureStreamsIsIdempotent(t *testing.T) {
 	}
 }
 
+// An outbox of a version that knew no verdicts gets their subject, and keeps all else as an operator made it.
+func TestEnsureStreamsAddsVerdicts(t *testing.T) {
+	_, js := brokertest.New(t)
+	ctx := deadline(t)
+	if err := journal.EnsureStreams(ctx, js, journal.Layout{}); err != nil {
+		t.Fatal(err)
+	}
+	before := streamInfo(t, js, "DRIFTD_OUTBOX", ">").Config
+	before.Subjects = []string{"driftd.result.*", "driftd.transition.*"}
+	before.MaxBytes = 1 << 20
+	if _, err := js.UpdateStream(ctx, before); err != nil {
+		t.Fatal(err)
+	}
+	for range 2 {
+		if err := journal.EnsureStreams(ctx, js, journal.Layout{}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	after := streamInfo(t, js, "DRIFTD_OUTBOX", ">").Config
+	if want := []string{"driftd.result.*", "driftd.transition.*", "driftd.verdicts.*"}; !cmp.Equal(after.Subjects, want) || after.MaxBytes != 1<<20 {
+		t.Errorf("the outbox has %v and %d bytes, want %v and as many as before", after.Subjects, after.MaxBytes, want)
+	}
+}
+
 func TestEnsureStreamsNamesEveryMismatch(t *testing.T) {
 	_, js := brokertest.New(t)
 	ctx := deadline(t)

@@ -19,6 +19,10 @@ func ensure(ctx context.Context, js jetstream.JetStream, want jetstream.StreamCo
 	switch {
 	case err == nil && created[want.Name] && want.MaxBytes < s.CachedInfo().Config.MaxBytes:
 		s, err = js.UpdateStream(ctx, want)
+	case err == nil && slices.Equal(sorted(s.CachedInfo().Config.Subjects), firstOutbox()) && want.Name == OutboxStream:
+		grown := s.CachedInfo().Config
+		grown.Subjects = want.Subjects
+		s, err = js.UpdateStream(ctx, grown)
 	case errors.Is(err, jetstream.ErrStreamNotFound):
 		s, err = js.CreateStream(ctx, want)
 		created[want.Name] = err == nil
@@ -31,6 +35,11 @@ func ensure(ctx context.Context, js jetstream.JetStream, want jetstream.StreamCo
 	}
 	return verifyOwn(s.CachedInfo().Config, want, l)
 }
+
+// firstOutbox are the subjects of an outbox that knew no verdicts.
+func firstOutbox() []string { return []string{resultSubject + "*", transitionSubject + "*"} }
+
+func sorted(all []string) []string { return slices.Sorted(slices.Values(all)) }
 
 func createError(want jetstream.StreamConfig, err error, scalable bool) error {
 	var api jetstream.JetStreamError

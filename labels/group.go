@@ -18,6 +18,9 @@ const MaxPredictions = 16
 // maxText bounds what is read back of a version or a label, which the decoder of events bounds to less.
 const maxText = 1 << 20
 
+// maxParts bounds the dimensions of which a prediction has a segment.
+const maxParts = 64
+
 // Group is what is known of one id: its predictions, one of each version, and its label.
 type Group struct {
 	Segment     uint64 // of the ledger, where it began
@@ -37,7 +40,24 @@ type Prediction struct {
 	Epoch   int    // number of the configuration that counts it
 	Version string // that made it
 	Other   bool   // it is counted under `other`, not under its version
+	Parts   []byte // the segments that count it, too, one byte for each dimension, as its configuration numbers them; nil: none
 	Data    []byte // what was predicted, as its configuration encodes it
+}
+
+// What a byte before a prediction's parts and data says.
+const (
+	flagOther = 1 << iota
+	flagParts
+)
+
+func (p *Prediction) flags() (b byte) {
+	if p.Other {
+		b |= flagOther
+	}
+	if len(p.Parts) > 0 {
+		b |= flagParts
+	}
+	return b
 }
 
 // Label is what a label said.
@@ -81,7 +101,9 @@ func (g *Group) AppendBinary(b []byte) []byte {
 		b = wire.AppendVarint(b, p.Time-p.Pane)
 		b = wire.AppendUvarint(b, uint64(p.Epoch))
 		b = wire.AppendString(b, p.Version)
-		b = append(b, bit(p.Other))
+		if b = append(b, p.flags()); len(p.Parts) > 0 {
+			b = wire.AppendString(b, string(p.Parts))
+		}
 		b = wire.AppendUvarint(b, uint64(len(p.Data)))
 		b = append(b, p.Data...)
 	}
@@ -96,13 +118,6 @@ func (g *Group) AppendBinary(b []byte) []byte {
 		b = wire.AppendFloat(b, g.Label.Value.Num)
 	}
 	return wire.AppendString(b, string(g.Label.Value.Str))
-}
-
-func bit(yes bool) byte {
-	if yes {
-		return 1
-	}
-	return 0
 }
 
 // SegmentOf reads the segment of an encoded group.
@@ -128,7 +143,16 @@ func DecodeGroup(b []byte) (*Group, error) {
 		p.Pane = p.Time - r.Varint()
 		p.Epoch = epoch(r)
 		p.Version = r.String(maxText)
-		p.Other = flag(r)
+		flags := r.Byte()
+		if flags > flagOther|flagParts {
+			r.Fail("flags %d", flags)
+		}
+		p.Other = flags&flagOther != 0
+		if flags&flagParts != 0 {
+			if p.Parts = []byte(r.String(maxParts)); len(p.Parts) == 0 {
+				r.Fail("no parts")
+			}
+		}
 		p.Data = []byte(r.String(maxText))
 		g.Predictions = append(g.Predictions, p)
 	}
@@ -162,12 +186,4 @@ func epoch(r *wire.Reader) int {
 		return 0
 	}
 	return int(n)
-}
-
-func flag(r *wire.Reader) bool {
-	b := r.Byte()
-	if b > 1 {
-		r.Fail("flag %d", b)
-	}
-	return b == 1
 }

@@ -68,6 +68,7 @@ func TestGroupEncoding(t *testing.T) {
 		{Segment: 1, Began: 1000, Predictions: []labels.Prediction{
 			{Time: 1000, Pane: 900, Epoch: 2, Version: "", Other: false, Data: []byte{1, 2}},
 			{Time: 1001, Pane: 900, Epoch: 2, Version: "v", Other: true, Data: []byte{}},
+			{Time: 1002, Pane: 900, Epoch: 2, Version: "w", Other: true, Parts: []byte{0, 1, 101}, Data: []byte{3}},
 		}},
 		{Segment: math.MaxUint64, Began: 1, Predictions: []labels.Prediction{{Time: 0, Data: []byte{}}}, Label: &labels.Label{
 			Time: 4, Value: event.Value{Kind: event.ValueNumber, Num: math.Copysign(0, -1), Str: []byte("-0")},

@@ -68,7 +68,9 @@ func Open(dir string, o Options) (*Store, error) {
 		o.Free = leastFree
 	}
 	s := &Store{dir: dir, o: o, db: nil, cache: nil, trouble: atomic.Pointer[error]{}, stuck: atomic.Bool{}, buf: nil, written: 0}
-	if err := s.open(); err != nil {
+	if err := s.open(); s.stuck.Load() {
+		return nil, err
+	} else if err != nil {
 		o.Logger.Warn("the cache of pending labels cannot be read and is made anew", slog.String("dir", dir), slog.Any("err", err))
 		if err := o.FS.RemoveAll(dir); err != nil {
 			return nil, fmt.Errorf("removing the cache of pending labels: %w", err)
@@ -87,9 +89,10 @@ func (s *Store) open() error {
 	if err := s.room(0); err != nil {
 		return err
 	}
+	fatal := make(chan struct{}, 1)
 	s.cache = pebble.NewCache(cacheBytes)
 	o := &pebble.Options{
-		FS: s.o.FS, Cache: s.cache, MemTableSize: memTableBytes, Logger: logger{s}, FormatMajorVersion: pebble.FormatNewest,
+		FS: s.o.FS, Cache: s.cache, MemTableSize: memTableBytes, Logger: logger{s, fatal}, FormatMajorVersion: pebble.FormatNewest,
 		// What a crash takes is read again from the stream. A log would cost a write more for each group, and Pebble ends the process when it
 		// cannot write one.
 		DisableWAL: true,
@@ -101,18 +104,34 @@ func (s *Store) open() error {
 	for i := range o.Levels {
 		o.Levels[i].FilterPolicy = bloom.FilterPolicy(10) // most predictions find nothing
 	}
-	db, err := pebble.Open(s.dir, o)
-	if err != nil {
-		s.cache.Unref()
-		return fmt.Errorf("opening pending labels: %w", err)
+	type opened struct {
+		db  *pebble.DB
+		err error
 	}
-	s.db = db
-	return nil
+	done := make(chan opened, 1) // of one who may be given up
+	go func() {
+		db, err := pebble.Open(s.dir, o)
+		done <- opened{db, err}
+	}()
+	select {
+	case got := <-done:
+		if got.err != nil {
+			s.cache.Unref()
+			return fmt.Errorf("opening pending labels: %w", got.err)
+		}
+		s.db = got.db
+		return nil
+	case <-fatal: // it never returns
+		return fmt.Errorf("opening pending labels: %w", s.Trouble())
+	}
 }
 
 // logger hears of what Pebble cannot go on from. Pebble expects that its Fatalf does not return, and holds its locks meanwhile: the store is
 // given up and its goroutine stays.
-type logger struct{ s *Store }
+type logger struct {
+	s     *Store
+	fatal chan struct{} // hears of the first time
+}
 
 func (l logger) Infof(string, ...any) {}
 
@@ -121,8 +140,12 @@ func (l logger) Errorf(format string, args ...any) {
 }
 
 func (l logger) Fatalf(format string, args ...any) {
-	l.s.stuck.Store(true)
 	l.s.giveUp(fmt.Errorf("writing pending labels: "+format, args...))
+	l.s.stuck.Store(true)
+	select {
+	case l.fatal <- struct{}{}:
+	default:
+	}
 	select {}
 }
 

@@ -8,6 +8,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync/atomic"
 	"testing"
 
@@ -19,7 +20,10 @@ import (
 	"github.com/driftd/driftd/pending"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+// Pebble's goroutine stays where Pebble cannot go on.
+func TestMain(m *testing.M) {
+	goleak.VerifyTestMain(m, goleak.IgnoreAnyFunction("github.com/driftd/driftd/pending.logger.Fatalf"))
+}
 
 func open(t *testing.T, dir string, fs vfs.FS) *pending.Store {
 	t.Helper()
@@ -218,5 +222,23 @@ func TestStoreOnAFullDisk(t *testing.T) {
 func TestStoreLeavesRoom(t *testing.T) {
 	if _, err := pending.Open(t.TempDir(), pending.Options{Logger: slog.New(slog.DiscardHandler), FS: nil, Free: 1 << 62}); err == nil {
 		t.Error("a store is opened on a disk that has less room than is to be kept free")
+	}
+}
+
+// A disk on which the store cannot even be made is an error, at once: Pebble itself does not come back from it.
+func TestStoreThatCannotBeMade(t *testing.T) {
+	var made atomic.Int64
+	fs := errorfs.Wrap(vfs.NewMem(), errorfs.InjectorFunc(func(op errorfs.Op) error {
+		if op.Kind == errorfs.OpFileWrite && strings.Contains(op.Path, "MANIFEST") && made.Add(1) > 0 {
+			return errors.New("quota exceeded")
+		}
+		return nil
+	}))
+	_, err := pending.Open("labels", pending.Options{Logger: slog.New(slog.DiscardHandler), FS: fs, Free: 1})
+	if err == nil || !strings.Contains(err.Error(), "quota exceeded") {
+		t.Errorf("%v, want that the quota is exceeded", err)
+	}
+	if made.Load() == 0 {
+		t.Error("nothing was written")
 	}
 }

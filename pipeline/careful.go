@@ -70,11 +70,12 @@ func (s *session) beCareful(ctx context.Context) error {
 }
 
 // fold folds a message, or what is left of it.
-func (s *session) fold(m fold.Message) (done bool, err error) {
+func (s *session) fold(m *fold.Message) (done bool, err error) {
 	if m.Seq > s.careful.to || s.o.Witness == nil {
-		return s.part.Apply(m, &s.out)
+		s.part.JudgeBeside(s.begin)
+		return s.part.Apply(*m, &s.out)
 	}
-	if werr := s.o.Witness.Alone(s.o.Partition, m.Seq, func() { done, err = s.part.Apply(m, &s.out) }); werr != nil {
+	if werr := s.o.Witness.Alone(s.o.Partition, m.Seq, func() { done, err = s.part.Apply(*m, &s.out) }); werr != nil {
 		return false, werr
 	}
 	return done, err

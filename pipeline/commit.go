@@ -11,13 +11,14 @@ import (
 	"github.com/driftd/driftd/labels"
 )
 
-// A commit is taken in one moment and stored in its own time: counting goes on meanwhile, and pauses only while what changed is encoded.
+// A commit is taken in one moment, encoded and stored in its own time: counting goes on meanwhile, and pauses only while what changed is copied.
 // There is one commit on its way at most, so they land in order. What is counted behind it is not committed, as ever; if it is not
 // stored, the session ends and all of that is read again.
 
 // flight is a commit that is on its way.
 type flight struct {
-	batch    Batch
+	batch    Batch // its shards are there when it is done
+	taken    *fold.Taken
 	position fold.Position
 	sources  []fold.SourceInfo
 	stats    fold.Stats
@@ -32,15 +33,30 @@ type flight struct {
 	cache   error // why it did not
 }
 
-// commit begins to store everything since the last commit, as soon as that one is stored.
+// commit begins to store everything since the last commit, as soon as that one is stored: with all that is due. What does not go into it makes
+// another one.
 func (s *session) commit(ctx context.Context) error {
-	if err := s.settle(ctx); err != nil {
-		return err
+	for {
+		if err := s.settle(ctx); err != nil {
+			return err
+		}
+		if !s.committable() {
+			return nil
+		}
+		begin := time.Now()
+		all, err := s.part.Settle(&s.out, true)
+		if err != nil {
+			return fmt.Errorf("emitting windows: %w", err)
+		}
+		if err := s.takeOff(ctx, begin); err != nil || all {
+			return err
+		}
+		s.changedAt = begin // as if the rest came now
 	}
-	if !s.committable() {
-		return nil
-	}
-	begin := time.Now()
+}
+
+// takeOff begins to store everything since the last commit.
+func (s *session) takeOff(ctx context.Context, begin time.Time) error {
 	if s.mark == nil {
 		mark, err := s.o.Input.Mark(ctx, s.last)
 		if err != nil {
@@ -49,7 +65,7 @@ func (s *session) commit(ctx context.Context) error {
 		s.mark = mark
 	}
 	f := &flight{
-		batch:    Batch{Mark: s.mark, Header: s.part.Header(), Shards: s.part.Changes(), Docs: s.out.Docs, DeadLetters: s.out.DeadLetters},
+		batch: Batch{Mark: s.mark, Header: s.part.Header(), Shards: nil, Docs: s.out.Docs, DeadLetters: s.out.DeadLetters}, taken: s.part.Take(),
 		position: s.part.Position(), sources: s.part.Sources(), stats: s.part.Stats(), begin: begin, pause: 0, done: make(chan error, 1),
 		pending: nil, changed: nil, dropped: nil, tag: nil, cache: nil,
 	}
@@ -64,6 +80,7 @@ func (s *session) commit(ctx context.Context) error {
 	go func() {
 		late, cancel := outlive(ctx, lastCommit)
 		defer cancel()
+		f.batch.Shards = f.taken.Shards()
 		err := s.o.Journal.Commit(late, f.batch)
 		if err == nil {
 			f.remember()
@@ -136,6 +153,7 @@ func (s *session) stored(f *flight) error {
 		s.distrust = true
 		return fmt.Errorf("%w: %w", labels.ErrStore, f.cache)
 	}
+	s.part.Stored(f.taken)
 	s.part.PendingStored()
 	return nil
 }

@@ -110,7 +110,7 @@ func (s *session) relive(ctx context.Context, again *fold.Relive) error {
 	}
 	defer src.Close()
 	for seq := from - 1; seq < again.To(); {
-		m, _, err := src.Next(ctx, time.Now().Add(time.Minute))
+		ms, _, err := src.Next(ctx, time.Now().Add(time.Minute))
 		if loss, lost := errors.AsType[*LossError](err); lost {
 			seq = loss.To
 			continue
@@ -118,11 +118,13 @@ func (s *session) relive(ctx context.Context, again *fold.Relive) error {
 		if err != nil {
 			return fmt.Errorf("reading pending labels again: %w", err)
 		}
-		if seq = m.Seq; seq > again.To() {
-			break
-		}
-		if err := again.Apply(m); err != nil {
-			return fmt.Errorf("reading pending labels again: %w", err)
+		for _, m := range ms {
+			if seq = m.Seq; seq > again.To() {
+				break
+			}
+			if err := again.Apply(m); err != nil {
+				return fmt.Errorf("reading pending labels again: %w", err)
+			}
 		}
 		if s.part.PendingFresh() >= reliveBatch {
 			if err := s.remember(nil); err != nil {

@@ -10,6 +10,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -74,11 +75,12 @@ type Journal interface {
 	Commit(ctx context.Context, b Batch) error
 }
 
-// Source reads a partition's messages one after the other without a gap; Next waits for one, but not beyond until, and then
-// returns ErrNoMessage. Only waiting ends there: a Source that must first find its way back to the broker gets on with it at
-// every call, however short the time is. pending is how many more messages the broker has. It is used by one goroutine.
+// Source reads a partition's messages one after the other without a gap; Next returns those that are there, at least one: it waits for that,
+// but not beyond until, and then returns ErrNoMessage. Only waiting ends there: a Source that must first find its way back to the broker gets
+// on with it at every call, however short the time is. The messages' slice is valid until the next call. pending is how many more messages
+// the broker has behind them. It is used by one goroutine.
 type Source interface {
-	Next(ctx context.Context, until time.Time) (m fold.Message, pending uint64, err error)
+	Next(ctx context.Context, until time.Time) (ms []fold.Message, pending uint64, err error)
 	Close()
 }
 
@@ -105,7 +107,7 @@ type Stream interface {
 // ErrReadOnly says that driftd may not write to the input stream.
 var ErrReadOnly = errors.New("driftd may not write to the input stream")
 
-// Options of a Worker. All fields but Witness, OpenPending and Observe are needed.
+// Options of a Worker. All fields but Witness, OpenPending, Observe and Delay are needed.
 type Options struct {
 	Partition   int
 	Stream      string
@@ -121,7 +123,8 @@ type Options struct {
 	Witness     Witness       // nil: a message that kills the process is not found
 	OpenPending OpenPending   // nil: what waits for its label is kept in memory, and read again at every start
 	Logger      *slog.Logger
-	Observe     func(Snapshot) // called after every commit, and when the worker's state changes
+	Observe     func(Snapshot)      // called after every commit, and when the worker's state changes
+	Delay       func(time.Duration) // called with the time from the broker's storing a message to its being folded, of a sample of them
 }
 
 // Snapshot is what a worker can say about itself.
@@ -151,6 +154,7 @@ type Worker struct {
 	changed    chan struct{} // 1: a new configuration is to be published; one is enough, the newest wins
 	quarantine map[[2]uint64]*fold.PanicError
 	culprit    uint64 // the message that killed the process before, until that is stored; 0: none
+	alone      uint64 // messages up to this one are counted record by record, because one of them panics
 	distrust   bool   // the cache of pending labels failed: what it holds is not used
 	snap       Snapshot
 	base       fold.Stats // of earlier sessions
@@ -160,7 +164,7 @@ type Worker struct {
 func New(o Options) *Worker {
 	w := &Worker{
 		o: o, want: atomic.Pointer[fold.Counting]{}, changed: make(chan struct{}, 1), quarantine: map[[2]uint64]*fold.PanicError{},
-		culprit: 0, distrust: false, snap: Snapshot{Partition: o.Partition}, base: fold.Stats{}, //nolint:exhaustruct // nothing happened yet
+		culprit: 0, alone: 0, distrust: false, snap: Snapshot{Partition: o.Partition}, base: fold.Stats{}, //nolint:exhaustruct // nothing happened yet
 	}
 	if o.Witness != nil {
 		w.culprit = o.Witness.Culprit(o.Partition)
@@ -231,8 +235,11 @@ type session struct {
 	idleAt      time.Time // when to look for idle sources next
 	careful     careful
 	backoff     *backoff
-	flight      *flight   // the commit that is on its way; nil: none
-	now         time.Time // when the last message was read, or waiting for one ended
+	flight      *flight // the commit that is on its way; nil: none
+	begin       fold.Begin
+	jobs        sync.WaitGroup // that began
+	now         time.Time      // when the last message was read, or waiting for one ended
+	sampled     time.Time      // when the delay of a message was looked at last
 
 	pending      Pending // nil: nothing waits for a label
 	closePending func() error
@@ -244,6 +251,7 @@ func (w *Worker) session(ctx context.Context, backoff *backoff) (err error) {
 		return err
 	}
 	s.backoff = backoff
+	defer s.jobs.Wait()
 	defer func() {
 		s.releasePending(ctx)
 		w.distrust = w.distrust || errors.Is(err, labels.ErrStore)
@@ -259,16 +267,23 @@ func (w *Worker) session(ctx context.Context, backoff *backoff) (err error) {
 	if err := s.beCareful(ctx); err != nil {
 		return err
 	}
+	s.part.CountAlone(max(s.careful.to, w.alone))
 	w.snap.Running, w.snap.Err = true, nil
 	w.snap.Position, w.snap.Sources = s.part.Position(), s.part.Sources()
 	w.observe()
 	if err := s.publishConfig(ctx); err != nil {
 		return err
 	}
-	err = s.loop(ctx, src)
+	if err = s.resume(); err == nil {
+		err = s.loop(ctx, src)
+	}
 	landed := s.land()    // the next session must find what this one committed, and a journal serves one caller at a time
 	w.base = w.snap.Stats // what was not committed is counted by the next session
-	if poison, ok := errors.AsType[*fold.PanicError](err); ok {
+	if poison, ok := errors.AsType[*fold.PanicError](err); ok && poison.Several {
+		w.alone = poison.Seq
+		w.o.Logger.WarnContext(ctx, "counting panicked: the records are counted again, one by one", slog.Uint64("to", poison.Seq), slog.Any("err", err))
+		return fmt.Errorf("%w: %w", ErrReload, err)
+	} else if ok {
 		w.quarantine[[2]uint64{poison.Seq, uint64(poison.Index + 1)}] = poison
 		w.o.Logger.ErrorContext(ctx, "record quarantined", slog.Uint64("seq", poison.Seq), slog.Int("index", poison.Index),
 			slog.Any("err", err))
@@ -299,6 +314,7 @@ func (w *Worker) acquire(ctx context.Context) (*session, error) {
 	}
 	w.culprit, w.snap.Fruitless, w.snap.AloneTo = 0, st.Fruitless, 0
 	s := &session{Worker: w, mark: st.Mark, next: time.Now().Add(w.o.Interval)} //nolint:exhaustruct // nothing folded yet
+	s.begin = s.goes
 	if st.Fresh {
 		var seed [16]byte
 		if _, err := rand.Read(seed[:]); err != nil {
@@ -334,7 +350,7 @@ func (s *session) loop(ctx context.Context, src Source) error {
 	s.now = time.Now()
 	s.idleAt = s.now.Add(s.idleEvery())
 	for {
-		m, pending, err := s.read(ctx, src)
+		ms, pending, err := s.read(ctx, src)
 		s.now = time.Now()
 		if err := s.landed(ctx); err != nil {
 			return err
@@ -352,12 +368,23 @@ func (s *session) loop(ctx context.Context, src Source) error {
 			continue
 		}
 		s.caughtUp = pending == 0
-		s.snap.Last = m.Seq + pending
-		if err := s.apply(ctx, m); err != nil {
+		s.snap.Last = ms[len(ms)-1].Seq + pending
+		if err := s.applyAll(ctx, ms); err != nil {
 			return err
 		}
-		alone := s.commitsAlone(m.Seq)
-		if alone || !s.now.Before(s.next) {
+	}
+}
+
+// applyAll folds messages, and commits when that is due.
+func (s *session) applyAll(ctx context.Context, ms []fold.Message) error {
+	for i := range ms {
+		s.part.Expect(ms[i+1:])
+		if err := s.apply(ctx, &ms[i]); err != nil {
+			return err
+		}
+		s.sampleDelay(&ms[i])
+		alone := s.commitsAlone(ms[i].Seq)
+		if alone || s.due() {
 			if err := s.commit(ctx); err != nil {
 				return err
 			}
@@ -368,6 +395,22 @@ func (s *session) loop(ctx context.Context, src Source) error {
 			}
 		}
 	}
+	return nil
+}
+
+// Of a fast stream one message in delayEvery is looked at, and of a slow one every message that comes delayWithin behind the last such one.
+const (
+	delayEvery  = 64
+	delayWithin = 10 * time.Millisecond
+)
+
+// sampleDelay tells how long it took from the broker's storing a message to its being folded, of few enough messages that it costs nothing.
+func (s *session) sampleDelay(m *fold.Message) {
+	if s.o.Delay == nil || m.Seq%delayEvery != 0 && s.now.Sub(s.sampled) < delayWithin {
+		return
+	}
+	s.sampled = s.now
+	s.o.Delay(time.Since(time.UnixMilli(m.Time)))
 }
 
 // lose folds a proven loss, or returns the error that was none.
@@ -387,36 +430,36 @@ func (s *session) lose(ctx context.Context, err error) error {
 // configRetry is the wait before a configuration is published again that the broker did not take.
 const configRetry = time.Second
 
-// read waits for a message until the next commit or look at idle sources is due.
-func (s *session) read(ctx context.Context, src Source) (fold.Message, uint64, error) {
+// read waits for messages until the next commit or look at idle sources is due.
+func (s *session) read(ctx context.Context, src Source) ([]fold.Message, uint64, error) {
 	select {
 	case <-s.changed:
 		if err := s.publishConfig(ctx); err != nil {
-			return fold.Message{}, 0, err
+			return nil, 0, err
 		}
 	default:
 		if !s.retryConfig.IsZero() && s.now.After(s.retryConfig) {
 			if err := s.publishConfig(ctx); err != nil {
-				return fold.Message{}, 0, err
+				return nil, 0, err
 			}
 		}
 	}
-	until := s.idleAt
-	if s.committable() && s.next.Before(until) {
+	until, judging := s.idleAt, s.part.Judging()
+	if s.committable() && !judging && s.next.Before(until) {
 		until = s.next
 	}
 	poll := 250 * time.Millisecond // a new configuration does not wait for an event
-	if s.flight != nil {
-		poll = 10 * time.Millisecond // nor do those who want to know that a commit is stored
+	if s.flight != nil || judging {
+		poll = 10 * time.Millisecond // nor do those who want to know that a commit is stored, or that a window has been judged
 	}
 	if poll := s.now.Add(poll); poll.Before(until) {
 		until = poll
 	}
-	m, pending, err := src.Next(ctx, until)
+	ms, pending, err := src.Next(ctx, until)
 	if err != nil && ctx.Err() != nil {
-		return m, 0, ctx.Err()
+		return nil, 0, ctx.Err()
 	}
-	return m, pending, err
+	return ms, pending, err
 }
 
 // committable says whether there is something to commit and a message to mark the position with: after a loss the message behind it
@@ -427,7 +470,15 @@ func (s *session) committable() bool {
 
 // tick does what is due when nothing comes.
 func (s *session) tick(ctx context.Context) error {
-	if s.committable() && !s.now.Before(s.next) {
+	if s.part.Judging() {
+		switch fits, err := s.part.Settle(&s.out, false); {
+		case err != nil:
+			return fmt.Errorf("emitting windows: %w", err)
+		case !fits:
+			return s.commit(ctx)
+		}
+	}
+	if s.committable() && s.due() {
 		if err := s.commit(ctx); err != nil {
 			return err
 		}
@@ -440,7 +491,7 @@ func (s *session) tick(ctx context.Context) error {
 }
 
 // apply folds a message, committing whenever a commit is full.
-func (s *session) apply(ctx context.Context, m fold.Message) error {
+func (s *session) apply(ctx context.Context, m *fold.Message) error {
 	if s.changedAt.IsZero() {
 		s.changedAt = s.now
 		s.next = s.changedAt.Add(s.o.Interval)
@@ -451,7 +502,7 @@ func (s *session) apply(ctx context.Context, m fold.Message) error {
 			return fmt.Errorf("folding message %d: %w", m.Seq, err)
 		}
 		if s.last.Seq != m.Seq {
-			s.last, s.mark = m, nil
+			s.last, s.mark = *m, nil
 		}
 		if done {
 			return nil
@@ -483,6 +534,9 @@ func (s *session) publishConfig(ctx context.Context) error {
 	case errors.Is(err, ErrReadOnly):
 		s.o.Logger.WarnContext(ctx, "the configuration takes effect here and now, because it cannot travel in the input stream: "+
 			"another reading of the stream may count by another one", slog.Any("err", err))
+		if err := s.emitAll(ctx); err != nil {
+			return err
+		}
 		if err := s.part.Reconfigure(want); err != nil {
 			return fmt.Errorf("%w: configuring the partition: %w", ErrReload, err)
 		}
@@ -506,8 +560,8 @@ func (s *session) idleEvery() time.Duration {
 // everything that is stored was read: its watermark moves on by the silence, never to "now minus something". When nothing is left
 // to close, one marker for each window goes on saying that there are no data, until the rule about that has fired.
 func (s *session) closeIdle(ctx context.Context) {
-	if s.o.IdleTimeout <= 0 || !s.caughtUp {
-		return
+	if s.o.IdleTimeout <= 0 || !s.caughtUp || s.part.Judging() {
+		return // or it is not known yet which windows wait
 	}
 	now, last, err := s.o.Live.Now(ctx)
 	if err != nil || last != s.part.Position().Seq || !s.part.Position().Done {

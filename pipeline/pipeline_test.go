@@ -180,7 +180,7 @@ type reader struct {
 	next uint64
 }
 
-func (r *reader) Next(ctx context.Context, until time.Time) (fold.Message, uint64, error) {
+func (r *reader) Next(ctx context.Context, until time.Time) ([]fold.Message, uint64, error) {
 	if time.Now().After(until) {
 		r.m.hasty.Add(1)
 	}
@@ -193,22 +193,26 @@ func (r *reader) Next(ctx context.Context, until time.Time) (fold.Message, uint6
 			r.next = to + 1
 			r.m.met.Store(true)
 			r.m.mu.Unlock()
-			return fold.Message{}, 0, err
+			return nil, 0, err
 		}
 		if n := uint64(len(r.m.msgs)); r.next <= n {
-			msg := r.m.msgs[r.next-1]
-			r.next++
-			r.m.read = max(r.m.read, msg.Seq)
+			to := min(n, r.next+r.next%3) // one to three at a time
+			if from := r.m.lost[0]; from > r.next {
+				to = min(to, from-1)
+			}
+			some := r.m.msgs[r.next-1 : to : to]
+			r.next = to + 1
+			r.m.read = max(r.m.read, to)
 			r.m.mu.Unlock()
-			return msg, n - msg.Seq, nil
+			return some, n - to, nil
 		}
 		more := r.m.more
 		r.m.mu.Unlock()
 		select {
 		case <-ctx.Done():
-			return fold.Message{}, 0, ctx.Err()
+			return nil, 0, ctx.Err()
 		case <-timer.C:
-			return fold.Message{}, 0, pipeline.ErrNoMessage
+			return nil, 0, pipeline.ErrNoMessage
 		case <-more:
 		}
 	}
@@ -278,6 +282,37 @@ func TestEveryFailureOfACommitGivesTheSameResults(t *testing.T) {
 				return len(m.fail) == 0
 			})
 		})
+	}
+}
+
+// The broker's clock is a minute behind here, so that what is told is known up to how long the test takes.
+func TestDelayIsToldOfASample(t *testing.T) {
+	const minute, messages = time.Minute, 640
+	begun := time.Now()
+	m := newMemory()
+	m.now = func() int64 { return begun.Add(-minute).UnixMilli() }
+	for i := range messages {
+		m.add("ml.events.m", eventAt(i))
+	}
+	var mu sync.Mutex
+	var told []time.Duration
+	o := options(m)
+	o.Delay = func(d time.Duration) {
+		mu.Lock()
+		defer mu.Unlock()
+		told = append(told, d)
+	}
+	_, stop := start(t, o)
+	testenv.Eventually(t, 10*time.Second, "one message in 64 is looked at", func() bool {
+		mu.Lock()
+		defer mu.Unlock()
+		return len(told) >= messages/64
+	})
+	stop()
+	for _, d := range told {
+		if most := minute + time.Since(begun) + time.Millisecond; d < minute || d > most {
+			t.Errorf("told %v, want %v to %v", d, minute, most)
+		}
 	}
 }
 

@@ -56,6 +56,16 @@ func errorQuantiles() []errorQuantile {
 	}
 }
 
+// AbsoluteError returns the moments of the absolute errors of a regression (divisor n - 1); false for a classification, and where they do not exist.
+func (c *Counts) AbsoluteError() (n uint64, mean, variance float64, ok bool) {
+	if c.spec.task != Regression || c.errors.Inf > 0 {
+		return 0, 0, 0, false
+	}
+	n = c.errors.N()
+	mean, variance, ok = exact.MeanVariance(&c.absolute.Sum, &c.absolute.SumSquares, n, 1)
+	return n, mean, variance, ok
+}
+
 // overflown are the metrics of n rows one of which has an error beyond float64.
 func overflown(n uint64) []result.Metric {
 	names := []string{"mae", "mse", "rmse", "bias", "mape", "r2"}

@@ -236,6 +236,28 @@ func (s *Spec) Points() []float64 {
 // Calibrations returns how scores become probabilities, for each class that has a score; none: unchecked. The caller must not change them.
 func (s *Spec) Calibrations() []Calibration { return s.calibrations }
 
+// Freeze returns a Config with what the Spec froze of a reference: the cut points, the calibrations, and the center of the targets.
+func (s *Spec) Freeze(cfg Config) Config {
+	cfg.Points, cfg.Calibrations, cfg.TargetCenter = s.Points(), s.calibrations, s.center
+	return cfg
+}
+
+// Describe says for people what is predicted.
+func (s *Spec) Describe() string {
+	switch s.task {
+	case Binary:
+		other := fmt.Sprintf("%q", s.classes[0])
+		if s.rest {
+			other = "every other class"
+		}
+		return fmt.Sprintf("a binary task (positive %q, negative %s, threshold %v, %d bins)", s.classes[1], other, s.threshold, s.bins)
+	case Multiclass:
+		return fmt.Sprintf("a multiclass task (%q, %d bins)", s.classes, s.bins)
+	case Regression:
+	}
+	return "a regression"
+}
+
 // Fingerprint identifies the Spec: `sha256:` of its canonical bytes.
 func (s *Spec) Fingerprint() string {
 	sum := sha256.Sum256(s.AppendBinary(nil))

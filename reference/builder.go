@@ -1,6 +1,7 @@
 package reference
 
 import (
+	"cmp"
 	"crypto/sha256"
 	"encoding/binary"
 	"errors"
@@ -45,6 +46,9 @@ type Options struct {
 	PaneBytes int
 	// Segments are the dimensions by whose values the rows are counted on their own, beside the whole.
 	Segments []SegmentBy
+	// Quality says what the rows' predictions and labels are, where their quality is counted; nil: labels are left out. Labels stand in the rows or
+	// come as records of their own, joined by id whenever they come, the last one of an id.
+	Quality *QualityBy
 	// MaxBytes bounds the raw values that are held; 0 does not.
 	MaxBytes int
 	// Deduplicated says that the caller has dropped repeated ids: none are looked for, and none held.
@@ -57,7 +61,8 @@ type Options struct {
 // Stats says what became of the events given to a Builder.
 type Stats struct {
 	Rows        uint64 // counted
-	Labels      uint64 // labels: a reference is made of predictions and features
+	Labels      uint64 // records that are labels: no rows
+	Labelled    uint64 // rows with a label in them
 	Duplicates  uint64 // repetitions of a (version, id)
 	OtherModel  uint64 // of another model than Options.Model
 	Outside     uint64 // outside of [Start, End)
@@ -73,6 +78,8 @@ type Builder struct {
 	seen        map[[16]byte]struct{} // (version, id)
 	columns     map[columnKey]*column
 	latency     *cells.Histogram
+	statuses    uint64 // rows that have one
+	failed      uint64
 	first, last int64 // of the counted rows that have times
 	timed       bool
 	fileFirst   int64 // of all rows that have times
@@ -80,6 +87,8 @@ type Builder struct {
 	fileTimed   bool
 	panes       map[int64]*PaneRows // by start
 	segments    []*segmentRows      // by Options.Segments
+	quality     *qualityRows        // nil: not counted
+	qualityErr  error               // Options.Quality cannot be counted by
 	held        int                 // bytes, about
 }
 
@@ -104,8 +113,11 @@ func NewBuilder(o Options) *Builder {
 	}
 	b := &Builder{
 		opts: o, model: o.Model, stats: Stats{}, seen: map[[16]byte]struct{}{}, columns: map[columnKey]*column{},
-		latency: cells.NewHistogram(), first: 0, last: 0, timed: false, fileFirst: 0, fileLast: 0, fileTimed: false,
-		panes: map[int64]*PaneRows{}, segments: nil, held: 0,
+		latency: cells.NewHistogram(), statuses: 0, failed: 0, first: 0, last: 0, timed: false, fileFirst: 0, fileLast: 0, fileTimed: false,
+		panes: map[int64]*PaneRows{}, segments: nil, quality: nil, qualityErr: nil, held: 0,
+	}
+	if o.Quality != nil {
+		b.quality, b.qualityErr = newQualityRows(*o.Quality)
 	}
 	for _, by := range o.Segments {
 		b.segments = append(b.segments, newSegmentRows(by))
@@ -122,7 +134,10 @@ func (b *Builder) Stats() Stats { return b.stats }
 func (b *Builder) Add(e *event.Event) error {
 	if e.IsLabel && len(e.Features) == 0 {
 		b.stats.Labels++
-		return nil
+		if b.quality != nil {
+			b.held += b.quality.label(b.modelOf(e), e)
+		}
+		return b.bounded()
 	}
 	if len(e.Model) > 0 && string(e.Model) != b.model {
 		switch {
@@ -150,9 +165,8 @@ func (b *Builder) Add(e *event.Event) error {
 			return nil
 		}
 	}
-	if b.opts.MaxBytes > 0 && b.held > b.opts.MaxBytes {
-		return fmt.Errorf("adding row %d to a reference: %w: more than %d MiB: take a shorter span, or raise the bound",
-			b.stats.Rows+1, ErrTooLarge, b.opts.MaxBytes>>20)
+	if err := b.bounded(); err != nil {
+		return err
 	}
 	if len(e.ID) > 0 && !b.opts.Deduplicated {
 		key := identity(e)
@@ -167,6 +181,18 @@ func (b *Builder) Add(e *event.Event) error {
 	return nil
 }
 
+// bounded returns an error where more is held than may be.
+func (b *Builder) bounded() error {
+	if b.opts.MaxBytes > 0 && b.held > b.opts.MaxBytes {
+		return fmt.Errorf("adding row %d to a reference: %w: more than %d MiB: take a shorter span, or raise the bound",
+			b.stats.Rows+1, ErrTooLarge, b.opts.MaxBytes>>20)
+	}
+	return nil
+}
+
+// modelOf returns the model of a record: where it names none, the one that is asked for.
+func (b *Builder) modelOf(e *event.Event) string { return cmp.Or(string(e.Model), b.opts.Model) }
+
 func (b *Builder) count(e *event.Event) {
 	b.stats.Rows++
 	if e.HasTime {
@@ -178,6 +204,12 @@ func (b *Builder) count(e *event.Event) {
 	if e.HasLatency {
 		b.latency.Add(e.Latency)
 	}
+	if len(e.Status) > 0 {
+		b.statuses++
+		if !event.Succeeded(e.Status) {
+			b.failed++
+		}
+	}
 	pane := b.pane(e)
 	for i := range e.Prediction {
 		b.value(result.RolePrediction, pane, &e.Prediction[i])
@@ -187,6 +219,12 @@ func (b *Builder) count(e *event.Event) {
 	}
 	for _, s := range b.segments {
 		b.held += s.add(e)
+	}
+	if e.Label.Kind != 0 && e.Label.Kind != event.ValueNull {
+		b.stats.Labelled++
+	}
+	if b.quality != nil {
+		b.held += b.quality.add(b.modelOf(e), e)
 	}
 }
 
@@ -243,8 +281,8 @@ func (b *Builder) Build() (*Reference, error) {
 	}
 	r := &Reference{
 		Name: b.opts.Name, Model: b.model, Source: b.opts.Source, Start: 0, End: 0,
-		Rows: b.stats.Rows, Resolution: b.opts.Resolution, Features: nil, Latency: nil,
-		Pane: 0, Panes: nil, Dimensions: nil,
+		Rows: b.stats.Rows, Resolution: b.opts.Resolution, Features: nil, Latency: nil, Errors: nil,
+		Pane: 0, Panes: nil, Dimensions: nil, Quality: nil,
 	}
 	if b.timed {
 		r.Start, r.End = b.first, b.last+1
@@ -257,6 +295,9 @@ func (b *Builder) Build() (*Reference, error) {
 	}
 	if b.latency.Count() > 0 {
 		r.Latency = b.latency.Clone()
+	}
+	if b.statuses > 0 { // a row without one is no failure, as in a window
+		r.Errors = &Errors{Rows: b.stats.Rows, Failed: b.failed}
 	}
 	keys := slices.Collect(maps.Keys(b.columns))
 	var errs []error
@@ -276,7 +317,7 @@ func (b *Builder) Build() (*Reference, error) {
 	}
 	slices.SortFunc(r.Features, compareFeatures)
 	b.countByPane(r)
-	if err := b.countBySegment(r); err != nil {
+	if err := errors.Join(b.countBySegment(r), b.countQuality(r)); err != nil {
 		return nil, fmt.Errorf("building reference: %w", err)
 	}
 	return r, nil
@@ -296,6 +337,9 @@ func (b *Builder) check() error {
 		errs = append(errs, fmt.Errorf("panes of %d ms: a pane must divide a day", o.Pane))
 	}
 	errs = append(errs, checkSegments(o.Segments)...)
+	if b.qualityErr != nil {
+		errs = append(errs, b.qualityErr)
+	}
 	for _, s := range []string{o.Name, o.Source, b.model} {
 		if len(s) > maxSource {
 			errs = append(errs, fmt.Errorf("a name, model or source of %d bytes, at most %d are allowed", len(s), maxSource))

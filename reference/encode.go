@@ -23,6 +23,8 @@ const (
 const (
 	hasPanes = 1 << iota
 	hasSegments
+	hasQuality
+	hasErrors
 	knownSections = 1<<iota - 1
 )
 
@@ -43,6 +45,12 @@ func (r *Reference) Encode() []byte {
 	}
 	if len(r.Dimensions) > 0 {
 		mask |= hasSegments
+	}
+	if r.Quality != nil {
+		mask |= hasQuality
+	}
+	if r.Errors != nil {
+		mask |= hasErrors
 	}
 	b := []byte(Magic)
 	switch mask {
@@ -85,6 +93,12 @@ func (r *Reference) Encode() []byte {
 	if len(r.Dimensions) > 0 {
 		b = r.appendSegments(b)
 	}
+	if r.Quality != nil {
+		b = r.appendQuality(b)
+	}
+	if r.Errors != nil {
+		b = wire.AppendUvarint(b, r.Errors.Failed)
+	}
 	return b
 }
 
@@ -113,7 +127,7 @@ func decode(r *wire.Reader, format byte) (*Reference, error) {
 	}
 	ref := &Reference{
 		Name: r.String(maxSource), Model: r.String(maxSource), Source: r.String(maxSource), Start: r.Varint(), End: r.Varint(),
-		Rows: r.Uvarint(), Resolution: 0, Features: nil, Latency: nil, Pane: 0, Panes: nil, Dimensions: nil,
+		Rows: r.Uvarint(), Resolution: 0, Features: nil, Latency: nil, Errors: nil, Pane: 0, Panes: nil, Dimensions: nil, Quality: nil,
 	}
 	resolution := r.Uvarint()
 	if resolution < 10 || resolution > cells.MaxPoints/2 {
@@ -142,7 +156,7 @@ func decode(r *wire.Reader, format byte) (*Reference, error) {
 	for _, section := range []struct {
 		bit    uint64
 		decode func(*Reference, *wire.Reader) error
-	}{{hasPanes, decodePanes}, {hasSegments, decodeSegments}} {
+	}{{hasPanes, decodePanes}, {hasSegments, decodeSegments}, {hasQuality, decodeQuality}, {hasErrors, decodeErrors}} {
 		if mask&section.bit == 0 || r.Err() != nil {
 			continue
 		}
@@ -154,6 +168,14 @@ func decode(r *wire.Reader, format byte) (*Reference, error) {
 		r.Fail("%d bytes too many", len(r.Rest()))
 	}
 	return ref, r.Err()
+}
+
+func decodeErrors(ref *Reference, r *wire.Reader) error {
+	ref.Errors = &Errors{Rows: ref.Rows, Failed: r.Uvarint()}
+	if ref.Errors.Failed > ref.Rows {
+		r.Fail("%d failures in %d rows", ref.Errors.Failed, ref.Rows)
+	}
+	return r.Err()
 }
 
 func decodeFeature(r *wire.Reader, rows uint64) (*Feature, error) {

@@ -12,7 +12,7 @@ import (
 func (r *Reference) Over(name string, start, end int64, rows uint64, latency *cells.Histogram, counts []*cells.Counts) *Reference {
 	out := &Reference{
 		Name: name, Model: r.Model, Source: r.Source, Start: start, End: end, Rows: rows, Resolution: r.Resolution,
-		Features: make([]Feature, len(r.Features)), Latency: latency, Pane: 0, Panes: nil, Dimensions: nil,
+		Features: make([]Feature, len(r.Features)), Latency: latency, Errors: nil, Pane: 0, Panes: nil, Dimensions: nil, Quality: nil,
 	}
 	for i := range r.Features {
 		f := &r.Features[i]

@@ -13,6 +13,7 @@ import (
 
 	"github.com/driftd/driftd/cells"
 	"github.com/driftd/driftd/internal/exact"
+	"github.com/driftd/driftd/quality"
 	"github.com/driftd/driftd/result"
 )
 
@@ -24,6 +25,9 @@ const DefaultMaxCategories = 1000
 
 // MinCategoryCount is how often the reference must have seen a category for it to be tracked on its own.
 const MinCategoryCount = 10
+
+// fewLabels is below how many labels the quality of a reference is noted to be uncertain: what rules need by default.
+const fewLabels = 100
 
 // Bounds of the segments of a reference.
 const (
@@ -44,12 +48,18 @@ type Reference struct {
 	Resolution int
 	Features   []Feature        // by Role, then Name
 	Latency    *cells.Histogram // milliseconds; nil where the rows have none
+	Errors     *Errors          // nil where no row has a status
 
 	Pane  int64      // length of Panes, milliseconds; 0: the rows are not counted by pane
 	Panes []PaneRows // those with rows, by Start; rows without a time are in none
 
 	Dimensions []Dimension // by Name: the same rows, counted by segment
+
+	Quality *quality.Counts // of the rows' predictions and labels; nil: none has a label, or nobody said what they are
 }
+
+// Errors are the rows of a reference, and how many of them failed: those whose status is no success (event.Succeeded).
+type Errors struct{ Rows, Failed uint64 }
 
 // Feature is one monitored column of a reference.
 type Feature struct {
@@ -88,6 +98,9 @@ func (r *Reference) Fingerprint() string {
 // Notes says what a person should know about the reference before relying on it; it is empty for an ordinary one.
 func (r *Reference) Notes() []string {
 	var notes []string
+	if r.Quality != nil && r.Quality.Labels() < fewLabels {
+		notes = append(notes, fmt.Sprintf("%d labels: the intervals of the reference's quality are wide, and rules that compare with it need %d", r.Quality.Labels(), fewLabels))
+	}
 	if r.Rows == 1 {
 		notes = append(notes, "the reference has one row: every verdict will be insufficient; use more rows")
 	}
@@ -111,24 +124,30 @@ func (f *Feature) Side() result.Side { return Describe(f.Counts) }
 // Describe returns the description of counts that stands in results and analyses. The mean and the standard deviation (ddof 1)
 // come from exact sums and are rounded once; null where they do not exist: no values, one value, or an overflow.
 func Describe(c *cells.Counts) result.Side {
-	s := result.Side{
+	s, _, _ := DescribeVariance(c)
+	return s
+}
+
+// DescribeVariance is Describe and the variance (ddof 1), where it exists: the standard deviation is its root.
+func DescribeVariance(c *cells.Counts) (s result.Side, variance float64, ok bool) {
+	s = result.Side{
 		Count: c.N(), Missing: c.Missing, Invalid: c.Invalid, Inf: c.Inf, Mean: nil, Std: nil, Min: nil, Max: nil,
 	}
 	if c.Space().Kind() != cells.Numeric {
-		return s
+		return s, 0, false
 	}
-	if mean, ok := exact.Mean(&c.Sum, c.N()); ok {
+	mean, variance, ok := exact.MeanVariance(&c.Sum, &c.SumSquares, c.N(), 1)
+	if ok {
+		std := math.Sqrt(variance)
+		s.Mean, s.Std = &mean, &std
+	} else if mean, exists := exact.Mean(&c.Sum, c.N()); exists {
 		s.Mean = &mean
 	}
-	if _, variance, ok := exact.MeanVariance(&c.Sum, &c.SumSquares, c.N(), 1); ok {
-		std := math.Sqrt(variance)
-		s.Std = &std
-	}
-	if lo, ok := c.Min(); ok {
+	if lo, known := c.Min(); known {
 		s.Min = &lo
 	}
-	if hi, ok := c.Max(); ok {
+	if hi, known := c.Max(); known {
 		s.Max = &hi
 	}
-	return s
+	return s, variance, ok
 }

@@ -354,6 +354,42 @@ func TestRoundTrip(t *testing.T) {
 	}
 }
 
+// Rows that failed are counted where any row has a status, and come back; without one the format is the one of before.
+func TestErrorsOfRows(t *testing.T) {
+	rows := make([]*event.Event, 0, 40)
+	for i := range 40 {
+		r := row("x", num(float64(i)))
+		switch {
+		case i < 3:
+			r.Status = []byte("503")
+		case i < 20:
+			r.Status = []byte("ok")
+		}
+		rows = append(rows, r)
+	}
+	ref := build(t, reference.Options{Name: "r"}, rows...)
+	b := ref.Encode()
+	back, err := reference.Decode(b)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if want := (reference.Errors{Rows: 40, Failed: 3}); back.Errors == nil || *back.Errors != want || !bytes.Equal(back.Encode(), b) {
+		t.Errorf("errors %+v, want %+v", back.Errors, want)
+	}
+	for i := range b {
+		if _, err := reference.Decode(b[:i]); !errors.Is(err, reference.ErrNotReference) {
+			t.Fatalf("cut at %d: %v, want ErrNotReference", i, err)
+		}
+	}
+	b[len(b)-1] = 41
+	if _, err := reference.Decode(b); err == nil {
+		t.Error("41 failures in 40 rows: no error")
+	}
+	if got := build(t, reference.Options{Name: "r"}, rows[20:]...).Errors; got != nil {
+		t.Errorf("rows without a status have errors: %+v", got)
+	}
+}
+
 // The order of rows and of names in a row does not change a byte.
 func TestOrderDoesNotMatter(t *testing.T) {
 	r := rand.New(rand.NewPCG(2, 2))

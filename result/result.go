@@ -84,7 +84,7 @@ type Counts struct {
 	WithoutID    uint64 `json:"without_id"`    // events that could not be deduplicated
 	// Records whose id was compared with less of the stream than limits.dedup_horizon says. They belong to no version.
 	DedupShort   uint64            `json:"dedup_short,omitempty"`
-	Future       uint64            `json:"future"` // events ahead of the broker's clock, counted at the broker's time
+	Future       uint64            `json:"future"` // events and labels ahead of the broker's clock, counted at the broker's time
 	Unknown      uint64            `json:"unknown_feature"`
 	DuplicateKey uint64            `json:"duplicate_key"`
 	Rejected     map[string]uint64 `json:"rejected"` // dead-lettered records by reason, where they arrived
@@ -221,6 +221,7 @@ type Summary struct {
 	// Against the reference, and with what chance allows; all intervals are at 99.9 %.
 	ThroughputRatio Stat            `json:"throughput_ratio"` // events a second over the reference's rows a second
 	ErrorRate       Stat            `json:"error_rate"`       // Errors over the events, with Wilson's interval
+	ErrorChange     Stat            `json:"error_change"`     // ErrorRate less the reference's, which is its baseline, with Newcombe's interval
 	StatusShare     map[string]Stat `json:"status_share"`     // the share of each status, with Wilson's interval
 
 	Features   int      `json:"features"`    // how many features the FeatureDocs hold together
@@ -249,8 +250,9 @@ type DocKind string
 
 // The kinds of a document.
 const (
-	KindResult     DocKind = "result"     // a Summary or a FeatureDoc
+	KindResult     DocKind = "result"     // a Summary, a FeatureDoc or a Quality
 	KindTransition DocKind = "transition" // a Transition
+	KindVerdict    DocKind = "verdicts"   // a Comparison
 )
 
 // Doc is a serialised document on its way to the outbox. ID is its message id there.

@@ -31,6 +31,7 @@ func definitions() map[string]reflect.Type {
 		"side": reflect.TypeFor[result.Side](), "stat": reflect.TypeFor[result.Stat](), "bin": reflect.TypeFor[result.Bin](),
 		"thresholds": reflect.TypeFor[result.Thresholds](),
 		"quality":    reflect.TypeFor[result.Quality](), "metric": reflect.TypeFor[result.Metric](),
+		"fairness": reflect.TypeFor[result.Fairness](), "fairnessGroup": reflect.TypeFor[result.FairnessGroup](), "fairnessGap": reflect.TypeFor[result.FairnessGap](),
 		"confusion": reflect.TypeFor[result.Confusion](), "estimate": reflect.TypeFor[result.Estimate](),
 	}
 }
@@ -105,6 +106,7 @@ func TestSchemaHasTheFieldsOfTheTypes(t *testing.T) {
 	structs(reflect.TypeFor[result.Summary](), used)
 	structs(reflect.TypeFor[result.FeatureDoc](), used)
 	structs(reflect.TypeFor[result.Quality](), used)
+	structs(reflect.TypeFor[result.Fairness](), used)
 	for rt := range used {
 		if !described[rt] {
 			t.Errorf("the schema has no definition for %v", rt)
@@ -163,6 +165,10 @@ func TestSchemaTakesDocuments(t *testing.T) {
 	var quality result.Quality
 	words["type"], words["task"], words["mode"] = "quality", "binary", "full"
 	full(reflect.ValueOf(&quality).Elem(), words, "")
+	var fairness result.Fairness
+	words["type"] = "fairness"
+	full(reflect.ValueOf(&fairness).Elem(), words, "")
+	fairness.Level = 0.95
 	key, win := result.Key{Model: "m", Version: "*", Segment: "*"}, result.Window{Start: -1, End: 1, Size: 2}
 	id := result.ID(key, win, win.Size, "", 0)
 	minimal := result.Summary{Schema: 1, Type: "summary", ResultID: id, Key: key, Window: win, Verdict: result.Insufficient}
@@ -178,7 +184,7 @@ func TestSchemaTakesDocuments(t *testing.T) {
 		}
 		return schema.Validate(instance)
 	}
-	for name, v := range map[string]any{"full summary": sum, "full features": doc, "full quality": quality, "minimal summary": minimal, "no features": empty} {
+	for name, v := range map[string]any{"full summary": sum, "full features": doc, "full quality": quality, "full fairness": fairness, "minimal summary": minimal, "no features": empty} {
 		if err := check(v); err != nil {
 			t.Errorf("%s: %v", name, err)
 		}

@@ -41,6 +41,10 @@ type Transition struct {
 	Features      []IncidentFeature `json:"features,omitempty"`
 	FeaturesTotal int               `json:"features_total,omitempty"`
 
+	// Of a rule about quality: the metric, and how long after the window labels were waited for; 0: it needs none.
+	Metric   string `json:"metric,omitempty"`
+	Maturity int64  `json:"maturity_ms,omitempty"`
+
 	Reference   *ReferenceID      `json:"reference,omitempty"`    // what the window was compared with; absent: no reference
 	Flapping    bool              `json:"flapping,omitempty"`     // it changed so often that it stays firing until a day was quiet
 	InhibitedBy string            `json:"inhibited_by,omitempty"` // the rule whose incident makes this one not worth a message

@@ -3,8 +3,10 @@
 package ruletest
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
+	"math"
 	"slices"
 	"strconv"
 	"strings"
@@ -42,6 +44,18 @@ type Input struct {
 	LatencyReference map[string]string  `yaml:"latency_reference" key:"quantile"` // of the reference, by quantile
 	Over             map[string]string  `yaml:"over" key:"milliseconds"`          // events that took longer, by milliseconds
 	Features         map[string]Feature `yaml:"features" key:"feature"`
+	Quality          Quality            `yaml:"quality"`
+}
+
+// Quality is what the documents of quality of the windows say, at the maturity that each rule looks at. They come behind all the windows'
+// results, in their order.
+type Quality struct {
+	Task        string            `yaml:"task"`                   // binary without a word
+	Predictions string            `yaml:"predictions"`            // events without a word
+	Labels      string            `yaml:"labels"`                 // predictions without a word
+	Metrics     map[string]string `yaml:"metrics" key:"metric"`   // of the labels, and their estimate too
+	Margin      string            `yaml:"margin"`                 // half of each metric's confidence interval; 0 without a word
+	Reference   map[string]string `yaml:"reference" key:"metric"` // the reference's, certain
 }
 
 // Feature is what the windows show of one feature.
@@ -118,7 +132,29 @@ func (t *Test) Run(c *config.Config) (differences []string, err error) {
 			got = append(got, e)
 		}
 	}
+	if len(t.Input.Quality.Metrics) > 0 || t.Input.Quality.Labels != "" {
+		got = append(got, in.stepQuality(t, book, size, model.Rules)...)
+	}
 	return compare(t.Expect, got), nil
+}
+
+// stepQuality lets a book look at the documents of quality of all windows.
+func (s series) stepQuality(t *Test, book *alerting.Book, size int64, rules []alerting.Rule) []Expect {
+	var out []Expect
+	maturities := []int64{0, -1} // -1 stands for the last
+	for i := range rules {
+		if m := rules[i].Maturity; m > 0 && !slices.Contains(maturities, m) {
+			maturities = append(maturities, m)
+		}
+	}
+	for n := range t.Input.Windows {
+		for _, maturity := range maturities {
+			for _, tr := range book.StepQuality(s.quality(t, n, size, maturity), rules) {
+				out = append(out, Expect{Window: n + 1, Rule: tr.Rule, To: string(tr.To), Features: nil, Inhibited: tr.InhibitedBy})
+			}
+		}
+	}
+	return out
 }
 
 // compare returns what is missing of want, and what of got was not wanted.
@@ -171,6 +207,25 @@ func (t *Test) read() (series, error) {
 		}
 		for _, statistic := range slices.Sorted(maps.Keys(f.Statistics)) {
 			if err := s.add("stat "+name+" "+statistic, f.Statistics[statistic], in.Windows); err != nil {
+				return nil, err
+			}
+		}
+	}
+	q := &in.Quality
+	if !slices.Contains([]string{"", "binary", "multiclass", "regression"}, q.Task) {
+		return nil, fmt.Errorf("input.quality.task is %q, must be binary, multiclass or regression", q.Task)
+	}
+	for path, text := range map[string]string{"predictions": q.Predictions, "labels": q.Labels, "margin": q.Margin} {
+		if err := s.add(path, text, in.Windows); err != nil {
+			return nil, err
+		}
+	}
+	for group, all := range map[string]map[string]string{"metric": q.Metrics, "reference": q.Reference} {
+		for _, name := range slices.Sorted(maps.Keys(all)) {
+			if !slices.Contains(alerting.Metrics(), name) {
+				return nil, fmt.Errorf("input.quality: %q is no metric that a rule can look at: those are %s", name, strings.Join(alerting.Metrics(), ", "))
+			}
+			if err := s.add(group+" "+name, all[name], in.Windows); err != nil {
 				return nil, err
 			}
 		}
@@ -258,6 +313,44 @@ func (s series) window(t *Test, n int, size int64, warning, drift, q *float64) (
 		features = append(features, s.feature(t, name, n, *warning, *drift, *q))
 	}
 	return sum, features
+}
+
+// quality lays out one document of quality at a maturity; -1: the last.
+func (s series) quality(t *Test, n int, size, maturity int64) *result.Quality {
+	sum, _ := s.window(t, n, size, new(float64), new(float64), new(float64))
+	q := new(result.Quality) // what rules read; the rest stays empty
+	q.ResultID, q.Key, q.Window, q.Task = sum.ResultID, sum.Key, sum.Window, cmp.Or(t.Input.Quality.Task, "binary")
+	q.Maturity, q.Final = maturity, maturity < 0
+	if q.Final {
+		q.Maturity = size
+	}
+	q.Predictions = s.count("predictions", n, sum.Counts.Events)
+	q.Labels = s.count("labels", n, q.Predictions)
+	if q.Predictions > 0 {
+		coverage := float64(q.Labels) / float64(q.Predictions)
+		q.Coverage = &coverage
+	}
+	margin := 0.0
+	if m := s.at("margin", n); m != nil {
+		margin = *m
+	}
+	metrics := func(group string, all map[string]string, rows uint64, margin float64) (out []result.Metric) {
+		for _, name := range slices.Sorted(maps.Keys(all)) {
+			m := result.Metric{Name: name, Class: "", N: rows, Value: s.at(group+" "+name, n), Lower: nil, Upper: nil, Least: nil, Most: nil, Reason: ""}
+			if m.Value != nil {
+				lower, upper := *m.Value-margin, *m.Value+margin
+				m.Lower, m.Upper = &lower, &upper
+			}
+			out = append(out, m)
+		}
+		return out
+	}
+	q.Metrics = metrics("metric", t.Input.Quality.Metrics, q.Labels, margin)
+	q.Reference = metrics("reference", t.Input.Quality.Reference, math.MaxUint32, 0)
+	q.Estimate = &result.Estimate{
+		Predictions: q.Predictions, Left: 0, Calibration: "", Assumptions: nil, Metrics: metrics("metric", t.Input.Quality.Metrics, q.Predictions, margin),
+	}
+	return q
 }
 
 func (s series) feature(t *Test, name string, n int, warning, drift, q float64) result.Feature {

@@ -21,7 +21,7 @@ func TestDefaultRules(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if len(f.Tests) != 5 {
+	if len(f.Tests) != 7 {
 		t.Fatalf("%d tests", len(f.Tests))
 	}
 	for i := range f.Tests {

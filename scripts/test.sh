@@ -19,12 +19,14 @@ scripts/influxd.sh
 scripts/alertmanager.sh
 
 packages=(./...)
+limit=15m
 case " $* " in
 *" -race "*)
   # Half an hour of arithmetic in packages where nothing runs beside anything: internal/archtest lets them start no goroutine. And
   # e2e and internal/chaos: what runs beside anything in them are processes of their own, which are built without the detector.
+  limit=30m
   mapfile -t packages < <(go list ./... | grep -vE '/(detectors|internal/stat(/.*)?|e2e|internal/chaos)$')
   ;;
 esac
 
-exec go test -timeout 15m "$@" "${packages[@]}"
+exec go test -timeout "$limit" "$@" "${packages[@]}"

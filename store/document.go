@@ -13,7 +13,7 @@ import (
 )
 
 // Document is one committed document on its way into the store: exactly the bytes of a result.Summary, a result.FeatureDoc,
-// a result.Quality or a result.Transition. ID is its message id in the outbox: <result_id>, <result_id>.<part>, or the transition's id.
+// a result.Quality, a result.Fairness, a result.Comparison or a result.Transition. ID is its message id in the outbox: <result_id>, <result_id>.<part>, or the transition's id.
 type Document struct {
 	ID   string
 	Data []byte
@@ -32,6 +32,8 @@ const (
 	typeFeatures   = "features"
 	typeTransition = "transition"
 	typeQuality    = "quality"
+	typeVerdict    = "verdict"
+	typeFairness   = "fairness"
 	summaryPart    = -1
 )
 
@@ -51,7 +53,8 @@ type parsed struct {
 	features []parsedFeature
 
 	transition *result.Transition // of a transition
-	quality    *result.Quality    // of a document about quality
+	verdict    *result.Comparison // of a verdict
+	maturity   maturity           // of a document about quality or fairness
 
 	sum      [sha256.Size]byte
 	encoding int
@@ -111,11 +114,14 @@ func (s *Store) parse(d Document) (*parsed, error) {
 	case typeTransition:
 		err = parseTransition(p, d.Data)
 		want = p.head.ResultID
-	case typeQuality:
-		err = s.parseQuality(p, d.Data)
+	case typeQuality, typeFairness:
+		err = s.parseQuality(p, d.Data, kind)
+		want = p.head.ResultID
+	case typeVerdict:
+		err = s.parseVerdict(p, d.Data)
 		want = p.head.ResultID
 	default:
-		err = fmt.Errorf("type %q is none of %q, %q, %q and %q", kind, typeSummary, typeFeatures, typeQuality, typeTransition)
+		err = fmt.Errorf("type %q is none of %q, %q, %q, %q, %q and %q", kind, typeSummary, typeFeatures, typeQuality, typeFairness, typeVerdict, typeTransition)
 	}
 	if err != nil {
 		return nil, malformed("%v", err)

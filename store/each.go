@@ -6,7 +6,7 @@ import (
 	"strconv"
 )
 
-// Each calls f for every document that is stored, those of one result in the order of their parts, then those about quality and every transition: the
+// Each calls f for every document that is stored, those of one result in the order of their parts, then those about quality and fairness, verdicts and every transition: the
 // bytes that were committed. It holds no lock: what is written meanwhile may or may not be seen.
 func (s *Store) Each(ctx context.Context, f func(Document) error) error {
 	after, err := int64(0), error(nil)
@@ -17,6 +17,9 @@ func (s *Store) Each(ctx context.Context, f func(Document) error) error {
 		return err
 	}
 	if err := s.eachQuality(ctx, f); err != nil {
+		return err
+	}
+	if err := s.eachVerdict(ctx, f); err != nil {
 		return err
 	}
 	return s.view(ctx, func(r *reader) error {
@@ -62,10 +65,15 @@ func (s *Store) eachResult(ctx context.Context, after int64, f func(Document) er
 	return len(docs), last, err
 }
 
-// eachQuality calls f for the documents about quality.
+// eachQuality calls f for the documents about quality and fairness.
 func (s *Store) eachQuality(ctx context.Context, f func(Document) error) error {
+	return s.eachOf(ctx, `SELECT quality_id, encoding, data, sha256 FROM quality ORDER BY id`, f)
+}
+
+// eachOf calls f for the documents of a table.
+func (s *Store) eachOf(ctx context.Context, query string, f func(Document) error) error {
 	return s.view(ctx, func(r *reader) error {
-		return r.each(ctx, `SELECT quality_id, encoding, data, sha256 FROM quality ORDER BY id`, func(row scanner) error {
+		return r.each(ctx, query, func(row scanner) error {
 			var d Document
 			var encoding int
 			var data, sum []byte

@@ -10,7 +10,6 @@ import (
 	"strconv"
 
 	"github.com/driftd/driftd/history"
-	"github.com/driftd/driftd/result"
 )
 
 // addQuality is version 3: what was said of the quality of windows, at each maturity.
@@ -33,34 +32,61 @@ func addQuality() []string {
 	}
 }
 
-func (s *Store) parseQuality(p *parsed, data []byte) error {
-	var q result.Quality
-	if err := json.Unmarshal(data, &q); err != nil {
-		return fmt.Errorf("reading quality: %w", err)
+// addFairness is version 5: documents about fairness are kept with those about quality, whose dimension is empty.
+func addFairness() []string {
+	return []string{`ALTER TABLE quality ADD COLUMN dimension TEXT NOT NULL DEFAULT ''`}
+}
+
+// maturity is what a document about quality or fairness has beside its head.
+type maturity struct {
+	set       bool
+	ms        int64
+	dimension string // empty: it is about quality
+}
+
+func (s *Store) parseQuality(p *parsed, data []byte, kind string) error {
+	var q struct {
+		head
+		Maturity  int64  `json:"maturity_ms"`
+		Dimension string `json:"dimension"`
 	}
-	p.head = head{Schema: q.Schema, Type: q.Type, ResultID: q.ResultID, Part: 0, Key: q.Key, Window: q.Window, Revision: 0}
-	if err := p.head.check(typeQuality); err != nil {
+	if err := json.Unmarshal(data, &q); err != nil {
+		return fmt.Errorf("reading %s: %w", kind, err)
+	}
+	p.head = q.head
+	if err := p.head.check(kind); err != nil {
 		return err
 	}
 	if q.Maturity < 0 {
 		return fmt.Errorf("a maturity of %d ms", q.Maturity)
 	}
-	p.quality = &q
+	if (q.Dimension != "") != (kind == typeFairness) {
+		return fmt.Errorf("a dimension %q of %s", q.Dimension, kind)
+	}
+	p.maturity = maturity{set: true, ms: q.Maturity, dimension: q.Dimension}
 	p.encoding, p.data = encodingZstd, s.enc.EncodeAll(data, make([]byte, 0, len(data)/4+64))
 	return nil
 }
 
-// quality stores a document about the quality of a window.
-func (w *writer) quality(ctx context.Context, p *parsed) error {
-	q := p.quality
+// stored reports whether a document is there, by the query of its hash; the error is of one that is there with other bytes.
+func (w *writer) stored(ctx context.Context, p *parsed, what, query, id string) (bool, error) {
 	var have []byte
-	err := w.row(ctx, `SELECT sha256 FROM quality WHERE quality_id = ?`, q.ResultID).Scan(&have)
+	err := w.row(ctx, query, id).Scan(&have)
 	switch {
-	case err == nil && bytes.Equal(have, p.sum[:]):
-		return nil
-	case err == nil:
-		return &DocumentError{ID: p.id, Err: ErrConflict, Detail: "a result never changes; the stored bytes were kept"}
-	case !errors.Is(err, sql.ErrNoRows):
+	case errors.Is(err, sql.ErrNoRows):
+		return false, nil
+	case err != nil:
+		return false, err
+	case !bytes.Equal(have, p.sum[:]):
+		return false, &DocumentError{ID: p.id, Err: ErrConflict, Detail: what + " never changes; the stored bytes were kept"}
+	}
+	return true, nil
+}
+
+// quality stores a document about the quality or the fairness of a window.
+func (w *writer) quality(ctx context.Context, p *parsed) error {
+	q := &p.head
+	if stored, err := w.stored(ctx, p, "a result", `SELECT sha256 FROM quality WHERE quality_id = ?`, q.ResultID); err != nil || stored {
 		return err
 	}
 	model, err := w.model(ctx, q.Key.Model)
@@ -74,9 +100,9 @@ func (w *writer) quality(ctx context.Context, p *parsed) error {
 	if end, ok := w.newest[model]; !ok || q.Window.End > end {
 		w.newest[model] = q.Window.End
 	}
-	return w.exec(ctx, `INSERT INTO quality (quality_id, series_id, size_ms, start_ms, end_ms, maturity_ms, sha256, encoding, data)
-		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)`,
-		q.ResultID, series, q.Window.Size, q.Window.Start, q.Window.End, q.Maturity, p.sum[:], p.encoding, p.data)
+	return w.exec(ctx, `INSERT INTO quality (quality_id, series_id, size_ms, start_ms, end_ms, maturity_ms, dimension, sha256, encoding, data)
+		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+		q.ResultID, series, q.Window.Size, q.Window.Start, q.Window.End, p.maturity.ms, p.maturity.dimension, p.sum[:], p.encoding, p.data)
 }
 
 // pruneQuality removes what is older than the horizon.
@@ -87,6 +113,19 @@ func (w *writer) pruneQuality(ctx context.Context, model, horizon int64) error {
 // Quality returns what was said of the quality of a series' windows, newest first, as it was committed. The default limit is 100, the
 // largest 1,000.
 func (s *Store) Quality(ctx context.Context, q history.QualityQuery) (*history.Quality, error) {
+	return s.told(ctx, "quality", &q, "= ''")
+}
+
+// Fairness returns what the windows of a series did to groups, newest first, as it was committed; limits as for Quality.
+func (s *Store) Fairness(ctx context.Context, q history.FairnessQuery) (*history.Quality, error) {
+	if q.Dimension == "" {
+		return s.told(ctx, "fairness", &q.QualityQuery, "<> ''")
+	}
+	return s.told(ctx, "fairness "+q.Dimension, &q.QualityQuery, "= ?", q.Dimension)
+}
+
+// told returns a page of documents whose dimension is as a condition has it, newest window first. what names the question in its cursor.
+func (s *Store) told(ctx context.Context, what string, q *history.QualityQuery, dimension string, of ...any) (*history.Quality, error) {
 	n, err := limit(q.Limit, defaultLimit, maxLimit)
 	if err != nil {
 		return nil, err
@@ -95,7 +134,7 @@ func (s *Store) Quality(ctx context.Context, q history.QualityQuery) (*history.Q
 	if q.Maturity != nil {
 		asked = strconv.FormatInt(*q.Maturity, 10)
 	}
-	hash := queryHash("quality", q.Series, q.Range, asked)
+	hash := queryHash(what, q.Series, q.Range, asked)
 	at, err := parseCursor(q.Cursor, hash)
 	if err != nil {
 		return nil, err
@@ -107,37 +146,45 @@ func (s *Store) Quality(ctx context.Context, q history.QualityQuery) (*history.Q
 			return err
 		}
 		which := `q.id = (SELECT id FROM quality o WHERE o.series_id = q.series_id AND o.size_ms = q.size_ms AND o.start_ms = q.start_ms AND o.end_ms = q.end_ms
-			ORDER BY o.maturity_ms DESC, o.id DESC LIMIT 1)`
+			AND o.dimension = q.dimension ORDER BY o.maturity_ms DESC, o.id DESC LIMIT 1)`
 		from, to := bounds(q.Range)
-		args := []any{l.series, l.Size, from, to, at.start, at.start, at.id}
+		args := append([]any{l.series, l.Size, from, to, at.start, at.start, at.id}, of...)
 		if q.Maturity != nil {
 			which = "q.maturity_ms = ?"
 			args = append(args, *q.Maturity)
 		}
-		var last position
-		return r.each(ctx, `SELECT q.start_ms, q.id, q.encoding, q.data, q.sha256 FROM quality q WHERE q.series_id = ? AND q.size_ms = ? AND q.start_ms >= ?
-			AND q.start_ms < ? AND q.start_ms <= ? AND (q.start_ms, q.id) < (?, ?) AND `+which+` ORDER BY q.start_ms DESC, q.id DESC LIMIT ?`,
-			func(row scanner) error {
-				var p position
-				var encoding int
-				var data, sum []byte
-				if err := row.Scan(&p.start, &p.id, &encoding, &data, &sum); err != nil {
-					return err
-				}
-				if len(out.Documents) == n {
-					out.Next = last.cursor(hash)
-					return nil
-				}
-				data, err := s.decode(encoding, data, sum)
-				if err != nil {
-					return err
-				}
-				out.Documents, last = append(out.Documents, data), p
-				return nil
-			}, append(args, n+1)...)
+		out.Documents, out.Next, err = s.page(ctx, r, n, hash, `SELECT q.start_ms, q.id, q.encoding, q.data, q.sha256 FROM quality q WHERE q.series_id = ? AND q.size_ms = ? AND q.start_ms >= ?
+			AND q.start_ms < ? AND q.start_ms <= ? AND (q.start_ms, q.id) < (?, ?) AND q.dimension `+dimension+` AND `+which+` ORDER BY q.start_ms DESC, q.id DESC LIMIT ?`,
+			append(args, n+1)...)
+		return err
 	})
 	if err != nil {
 		return nil, err
 	}
 	return out, nil
+}
+
+// page returns the first n documents of a query for their place, encoding, bytes and hash, and the cursor behind them where there are more.
+func (s *Store) page(ctx context.Context, r *reader, n int, hash uint64, query string, args ...any) (documents []json.RawMessage, next string, err error) {
+	documents = []json.RawMessage{}
+	var last position
+	err = r.each(ctx, query, func(row scanner) error {
+		var p position
+		var encoding int
+		var data, sum []byte
+		if err := row.Scan(&p.start, &p.id, &encoding, &data, &sum); err != nil {
+			return err
+		}
+		if len(documents) == n {
+			next = last.cursor(hash)
+			return nil
+		}
+		data, err := s.decode(encoding, data, sum)
+		if err != nil {
+			return err
+		}
+		documents, last = append(documents, data), p
+		return nil
+	}, args...)
+	return documents, next, err
 }

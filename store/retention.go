@@ -121,6 +121,9 @@ func (w *writer) prune(ctx context.Context, model, horizon int64) (int, error) {
 		if err := w.pruneQuality(ctx, model, horizon); err != nil {
 			return 0, err
 		}
+		if err := w.pruneVerdicts(ctx, model, horizon); err != nil {
+			return 0, err
+		}
 		for _, q := range []string{
 			`DELETE FROM series WHERE model_id = ? AND NOT EXISTS (SELECT 1 FROM result WHERE series_id = series.id)
 				AND NOT EXISTS (SELECT 1 FROM quality WHERE series_id = series.id)`,

@@ -23,6 +23,8 @@ func migrations() []migration {
 		{name: "every statistic over windows", statements: addStatistics()},
 		{name: "the quality of windows", statements: addQuality()},
 		{name: "the number of the rule of popmon over windows", statements: []string{"ALTER TABLE feature_row ADD COLUMN popmon REAL"}},
+		{name: "verdicts about versions", statements: addVerdicts()},
+		{name: "what the predictions of windows did to groups", statements: addFairness()},
 	}
 }
 

@@ -48,7 +48,7 @@ func TestMigrateFromVersion1(t *testing.T) {
 	if err := s.Close(); err != nil {
 		t.Fatal(err)
 	}
-	statements := []string{"DELETE FROM migration WHERE version >= 2", "DROP TABLE quality", "PRAGMA user_version = 1"}
+	statements := []string{"DELETE FROM migration WHERE version >= 2", "DROP TABLE quality", "DROP TABLE verdict", "PRAGMA user_version = 1"}
 	for c := range strings.FieldsSeq(`hellinger total_variation l_infinity cramer_von_mises cramer_von_mises_p anderson_darling anderson_darling_p mann_whitney
 		mann_whitney_p wasserstein wasserstein_normed energy mean_shift mean_shift_p std_ratio distinct_values popmon`) {
 		statements = append(statements, "ALTER TABLE feature_row DROP COLUMN "+c)

@@ -1,9 +1,7 @@
 package store
 
 import (
-	"bytes"
 	"context"
-	"database/sql"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -32,14 +30,7 @@ func parseTransition(p *parsed, data []byte) error {
 // transition stores a change of an incident, and marks the newest one of the incident.
 func (w *writer) transition(ctx context.Context, p *parsed) error {
 	t := p.transition
-	var have []byte
-	err := w.row(ctx, `SELECT sha256 FROM transition WHERE transition_id = ?`, t.ID).Scan(&have)
-	switch {
-	case err == nil && bytes.Equal(have, p.sum[:]):
-		return nil
-	case err == nil:
-		return &DocumentError{ID: p.id, Err: ErrConflict, Detail: "a transition never changes; the stored bytes were kept"}
-	case !errors.Is(err, sql.ErrNoRows):
+	if stored, err := w.stored(ctx, p, "a transition", `SELECT sha256 FROM transition WHERE transition_id = ?`, t.ID); err != nil || stored {
 		return err
 	}
 	model, err := w.model(ctx, t.Key.Model)

@@ -114,8 +114,11 @@ func (w *writer) document(ctx context.Context, p *parsed) error {
 	if p.transition != nil {
 		return w.transition(ctx, p)
 	}
-	if p.quality != nil {
+	if p.maturity.set {
 		return w.quality(ctx, p)
+	}
+	if p.verdict != nil {
+		return w.verdict(ctx, p)
 	}
 	var have []byte
 	err := w.row(ctx, `SELECT sha256 FROM document WHERE part = ? AND result = (SELECT id FROM result WHERE result_id = ?)`,

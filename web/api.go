@@ -95,23 +95,57 @@ func (s *Server) feature(w http.ResponseWriter, r *http.Request) error {
 }
 
 func (s *Server) quality(w http.ResponseWriter, r *http.Request) error {
-	p, err := parseParams(r, "maturity", "version", "segment", "size", "from", "to", "limit", "cursor")
+	q, _, err := qualityQuery(r, "maturity", "version", "segment", "size", "from", "to", "limit", "cursor")
 	if err != nil {
 		return err
 	}
-	q, err := p.windows(r)
-	if err != nil {
-		return err
-	}
-	maturity, err := p.maturity()
-	if err != nil {
-		return err
-	}
-	list, err := s.o.Reader.Quality(r.Context(), history.QualityQuery{Series: q.Series, Range: q.Range, Page: q.Page, Maturity: maturity})
+	list, err := s.o.Reader.Quality(r.Context(), q)
 	if err != nil {
 		return err
 	}
 	return answer(w, list.Documents, list.Next)
+}
+
+func (s *Server) verdicts(w http.ResponseWriter, r *http.Request) error {
+	p, err := parseParams(r, "compare", "limit", "cursor")
+	if err != nil {
+		return err
+	}
+	page, err := p.page()
+	if err != nil {
+		return err
+	}
+	list, err := s.o.Reader.Verdicts(r.Context(), history.VerdictsQuery{Page: page, Model: r.PathValue("model"), Compare: p["compare"]})
+	if err != nil {
+		return err
+	}
+	return answer(w, list.Documents, list.Next)
+}
+
+// fairness takes no segment: its documents are about all events, group by group.
+func (s *Server) fairness(w http.ResponseWriter, r *http.Request) error {
+	q, p, err := qualityQuery(r, "dimension", "maturity", "version", "size", "from", "to", "limit", "cursor")
+	if err != nil {
+		return err
+	}
+	list, err := s.o.Reader.Fairness(r.Context(), history.FairnessQuery{QualityQuery: q, Dimension: p["dimension"]})
+	if err != nil {
+		return err
+	}
+	return answer(w, list.Documents, list.Next)
+}
+
+func qualityQuery(r *http.Request, allowed ...string) (history.QualityQuery, params, error) {
+	p, err := parseParams(r, allowed...)
+	if err != nil {
+		return history.QualityQuery{}, nil, err
+	}
+	q, err := p.windows(r)
+	if err != nil {
+		return history.QualityQuery{}, nil, err
+	}
+	maturity, err := p.maturity()
+	return history.QualityQuery{Series: q.Series, Range: q.Range, Page: q.Page, Maturity: maturity}, p, err
 }
 
 func (s *Server) heat(w http.ResponseWriter, r *http.Request) error {

@@ -18,7 +18,7 @@ const missing = "–"
 // functions are what the templates may call.
 func functions() template.FuncMap {
 	return template.FuncMap{
-		"iso": iso, "size": sizeName, "percent": percent, "num": number, "count": grouped, "share": share,
+		"iso": iso, "size": sizeName, "percent": percent, "num": number, "count": grouped, "share": share, "wait": wait,
 		"escape": url.PathEscape, "asset": assetURL, "short": func(fingerprint string) string {
 			return strings.TrimPrefix(fingerprint, "sha256:")[:min(12, len(strings.TrimPrefix(fingerprint, "sha256:")))]
 		},
@@ -110,6 +110,22 @@ func percent(v *float64) string {
 		digits = 2
 	}
 	return strings.TrimSuffix(strconv.FormatFloat(x, 'f', digits, 64), ".0") + "\u202f%"
+}
+
+// wait writes milliseconds in the largest unit that they are at least one of.
+func wait(ms *float64) string {
+	if ms == nil {
+		return missing
+	}
+	for _, unit := range []struct {
+		name string
+		ms   float64
+	}{{"d", 86_400_000}, {"h", 3_600_000}, {"min", 60_000}, {"s", 1000}} {
+		if math.Abs(*ms) >= unit.ms {
+			return number(*ms/unit.ms) + "\u202f" + unit.name
+		}
+	}
+	return number(*ms) + "\u202fms"
 }
 
 // share writes part of whole as a percentage.

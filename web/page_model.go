@@ -38,6 +38,9 @@ type modelPage struct {
 	Features    []featureRow
 	VersionRows []partRow // side by side, of the segment shown
 	Parts       []partRow // segments of the version shown, the furthest moved first
+	Compare     string    // the address of the versions side by side; empty: there are fewer than two
+	Quality     *qualityPart
+	Verdicts    []verdictRow // the newest of each comparison of versions
 	Incidents   []incident
 	Alerts      string
 	Annotations []Annotation
@@ -56,6 +59,7 @@ type modelData struct {
 	P99         []*float64          `json:"p99"`
 	Reference   map[string]*float64 `json:"reference_ms"`
 	Annotations []Annotation        `json:"annotations"`
+	Quality     *qualityData        `json:"quality"`       // null: nothing was said of it
 	Heat        string              `json:"heat"`          // the address of the matrix
 	Feature     string              `json:"feature_path"`  // the address of a feature's page is this path, its name,
 	Query       string              `json:"feature_query"` // and this query, with role and window added
@@ -137,7 +141,7 @@ func several(rows []partRow) []partRow {
 
 func modelView() view {
 	return view{
-		template: "model.html", params: []string{"version", "segment", "size", "windows", "to"}, make: (*Server).modelPage,
+		template: "model.html", params: []string{"version", "segment", "size", "windows", "to", "metric"}, make: (*Server).modelPage,
 	}
 }
 
@@ -147,7 +151,7 @@ func (s *Server) modelPage(r *http.Request, p params) (*frame, error) {
 		return nil, err
 	}
 	data := modelPage{selection: sel, choices: c, Detail: detail, Count: sel.Windows, Choices: c.Windows}
-	if err := s.modelWindows(r, &data); err != nil {
+	if err := s.modelWindows(r, &data, p["metric"]); err != nil {
 		return nil, err
 	}
 	if data.Heat, err = s.heatTable(r, sel); err != nil {
@@ -157,6 +161,14 @@ func (s *Server) modelPage(r *http.Request, p params) (*frame, error) {
 		return nil, err
 	}
 	data.VersionRows, data.Parts = parts(sel, detail.Latest)
+	if data.Verdicts, err = s.verdictRows(r, sel); err != nil {
+		return nil, err
+	}
+	if a, b := candidates(sel, detail.Latest); a != "" && b != "" {
+		link := sel
+		link.To = 0
+		data.Compare = link.compareURL()
+	}
 	page := history.Page{Limit: modelsIncidents, Cursor: ""}
 	data.Incidents, _, err = s.incidents(r, history.AlertsQuery{Page: page, Model: sel.Model, State: "", Incident: ""}, sel)
 	if err != nil {
@@ -169,7 +181,7 @@ func (s *Server) modelPage(r *http.Request, p params) (*frame, error) {
 }
 
 // modelWindows fills in the windows' summaries and what is drawn of them.
-func (s *Server) modelWindows(r *http.Request, data *modelPage) error {
+func (s *Server) modelWindows(r *http.Request, data *modelPage, metric string) error {
 	list, err := s.o.Reader.Windows(r.Context(), history.WindowsQuery{
 		Series: data.series(), Range: history.Range{From: 0, To: data.To}, Page: history.Page{Limit: data.selection.Windows, Cursor: ""},
 	})
@@ -184,7 +196,7 @@ func (s *Server) modelWindows(r *http.Request, data *modelPage) error {
 	d := modelData{
 		Kind: "model", Size: data.Size, Start: make([]int64, n), Events: make([]uint64, n), Errors: make([]uint64, n),
 		P50: make([]*float64, n), P95: make([]*float64, n), P99: make([]*float64, n), Reference: map[string]*float64{},
-		Annotations: []Annotation{}, Heat: "", Feature: "/models/" + url.PathEscape(data.Model) + "/features/", Query: "",
+		Annotations: []Annotation{}, Quality: nil, Heat: "", Feature: "/models/" + url.PathEscape(data.Model) + "/features/", Query: "",
 	}
 	for i := range sums {
 		at := n - 1 - i
@@ -206,6 +218,12 @@ func (s *Server) modelWindows(r *http.Request, data *modelPage) error {
 			older.To = sums[n-1].Window.Start
 			data.Older = older.URL()
 		}
+	}
+	if data.Quality, err = s.modelQuality(r, data.selection, metric, sums); err != nil {
+		return err
+	}
+	if data.Quality != nil {
+		d.Quality = &data.Quality.Drawn
 	}
 	link := data.selection
 	link.To = 0

@@ -49,9 +49,15 @@ type WindowReader interface {
 	Heat(ctx context.Context, q history.WindowsQuery) (*history.Heat, error)
 }
 
-// QualityReader answers what was said of the quality of windows; errors and concurrency as for ModelReader.
+// QualityReader answers what was said of the quality and the fairness of windows; errors and concurrency as for ModelReader.
 type QualityReader interface {
 	Quality(ctx context.Context, q history.QualityQuery) (*history.Quality, error)
+	Fairness(ctx context.Context, q history.FairnessQuery) (*history.Quality, error)
+}
+
+// VerdictReader answers what was said of versions that are compared; errors and concurrency as for ModelReader.
+type VerdictReader interface {
+	Verdicts(ctx context.Context, q history.VerdictsQuery) (*history.Verdicts, error)
 }
 
 // Reader is what the API and the page read.
@@ -59,6 +65,7 @@ type Reader interface {
 	ModelReader
 	WindowReader
 	QualityReader
+	VerdictReader
 }
 
 // Health is what the process says of itself.

@@ -198,6 +198,43 @@ func (p *Pane) AppendBlock(b []byte, block int) []byte {
 	return p.Latency.AppendBinary(b)
 }
 
+// Block is one block of a pane as it was at one moment, to be encoded later, beside whoever goes on counting.
+type Block struct {
+	scalars []byte // of block 0, encoded
+	counts  []cells.Snapshot
+}
+
+// TakeBlock copies one block. m gives the memory, until it is reset.
+func (p *Pane) TakeBlock(block int, m *cells.Memory) Block {
+	if block == 0 {
+		return Block{scalars: p.AppendBlock(nil, 0), counts: nil}
+	}
+	features := p.Features[p.bounds[block-1]:p.bounds[block]]
+	b := Block{scalars: nil, counts: make([]cells.Snapshot, len(features))}
+	for i, c := range features {
+		b.counts[i] = c.Snapshot(m)
+	}
+	return b
+}
+
+// Append appends what AppendBlock would have appended at that moment.
+func (k *Block) Append(b []byte) []byte {
+	b = append(b, k.scalars...)
+	for i := range k.counts {
+		b = k.counts[i].AppendBinary(b)
+	}
+	return b
+}
+
+// MaxLen is an upper bound of what Append appends.
+func (k *Block) MaxLen() int {
+	n := len(k.scalars)
+	for i := range k.counts {
+		n += k.counts[i].MaxEncodedLen()
+	}
+	return n
+}
+
 // errCorrupt says that stored bytes are not a pane's.
 var errCorrupt = errors.New("stored pane is corrupt")
 

@@ -12,17 +12,25 @@ type sumKey struct {
 // the window whole come as one pane each, made by empty and kept for the windows that overlap this one: a window of thirty days
 // that slides by minutes is a sum of a hundred panes instead of thousands.
 func (s *Source) In(id ID, empty func(PaneKey) *Pane) []*Pane {
+	in, sum := s.Within(id, empty)
+	sum()
+	return in
+}
+
+// Within is In with some of the panes left empty: sum fills them. It may run beside whatever leaves the panes of the window alone, and must
+// have ended before the source is asked for another window's.
+func (s *Source) Within(id ID, empty func(PaneKey) *Pane) (in []*Pane, sum func()) {
 	at, found := s.findSeries(kind{id.Spec(), id.Fingerprint})
 	if !found {
-		return nil
+		return nil, func() {}
 	}
 	k := s.series[at]
-	var in []*Pane
+	var left additions
 	for t := id.Start(); t < id.End; {
 		next := s.stretch(k, t, id.End)
 		panes := s.order[s.from(t):s.from(next)]
 		if next-t >= levels[len(levels)-1] && len(panes) > 1 {
-			in = append(in, s.sums(k, t, next-t, panes, empty)...)
+			in = append(in, s.sums(k, t, next-t, panes, empty, &left)...)
 		} else {
 			for _, p := range panes {
 				if s.has(k, p) {
@@ -35,7 +43,18 @@ func (s *Source) In(id ID, empty func(PaneKey) *Pane) []*Pane {
 		}
 	}
 	slices.SortStableFunc(in, func(a, b *Pane) int { return a.Key.comparePart(b.Key) })
-	return in
+	return in, left.run
+}
+
+// additions are panes that are still to be added to others, in this order.
+type additions []addition
+
+type addition struct{ into, pane *Pane }
+
+func (a additions) run() {
+	for _, add := range a {
+		add.into.add(add.pane)
+	}
 }
 
 // stretch returns the end of the longest day or hour that begins at t, ends by end, is over, and in which one configuration holds;
@@ -52,7 +71,7 @@ func (s *Source) stretch(k *series, t, end int64) int64 {
 }
 
 // sums returns the sums of panes by version and segment, from a stretch of time in which one configuration holds.
-func (s *Source) sums(k *series, start, length int64, panes []*Pane, empty func(PaneKey) *Pane) []*Pane {
+func (s *Source) sums(k *series, start, length int64, panes []*Pane, empty func(PaneKey) *Pane, left *additions) []*Pane {
 	var out []*Pane
 	done := map[PaneKey]bool{}
 	for _, p := range panes {
@@ -64,7 +83,7 @@ func (s *Source) sums(k *series, start, length int64, panes []*Pane, empty func(
 		sum := s.kept[key]
 		if sum == nil {
 			if sum = alone(p, panes); sum == nil {
-				sum = s.sum(key, panes, empty)
+				sum = s.sum(key, panes, empty, left)
 				s.kept[key], s.keptTo = sum, max(s.keptTo, start+length)
 			}
 		}
@@ -84,7 +103,7 @@ func alone(p *Pane, panes []*Pane) *Pane {
 }
 
 // sum adds the panes of a version and segment up, a day's hour by hour.
-func (s *Source) sum(key sumKey, panes []*Pane, empty func(PaneKey) *Pane) *Pane {
+func (s *Source) sum(key sumKey, panes []*Pane, empty func(PaneKey) *Pane, left *additions) *Pane {
 	sum := empty(key.PaneKey)
 	hour := levels[len(levels)-1]
 	for i := 0; i < len(panes); {
@@ -95,14 +114,14 @@ func (s *Source) sum(key sumKey, panes []*Pane, empty func(PaneKey) *Pane) *Pane
 		if key.length > hour {
 			part := sumKey{key.part(start), hour}
 			if p := s.kept[part]; p != nil {
-				sum.add(p)
+				*left = append(*left, addition{sum, p})
 				delete(s.kept, part) // needed again when the windows' beginning comes by
 				continue
 			}
 		}
 		for _, p := range panes[from:i] {
 			if p.Key.sameSeries(key.PaneKey) {
-				sum.add(p)
+				*left = append(*left, addition{sum, p})
 			}
 		}
 	}

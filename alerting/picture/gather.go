@@ -23,14 +23,22 @@ type Reader interface {
 	Window(ctx context.Context, model, resultID string) (*history.Window, error)
 	Windows(ctx context.Context, q history.WindowsQuery) (*history.Windows, error)
 	FeatureSeries(ctx context.Context, q history.FeatureQuery) (*history.FeatureSeries, error)
+	LabelReader
+}
+
+// LabelReader answers what was said of windows at maturities.
+type LabelReader interface {
+	Quality(ctx context.Context, q history.QualityQuery) (*history.Quality, error)
+	Fairness(ctx context.Context, q history.FairnessQuery) (*history.Quality, error)
 }
 
 // ErrNotYet says that the result of the transition is not, or not whole, in the store: it may come.
 var ErrNotYet = errors.New("the result is not in the store")
 
 const (
-	maxWindows = 60 // of the line over time
-	maxBars    = 16 // of a distribution: those that moved most, when there are more
+	maxWindows    = 60 // of the line over time
+	maxDimensions = 8  // of a model's segments
+	maxBars       = 16 // of a distribution: those that moved most, when there are more
 )
 
 // Draw returns a PNG of what a transition is about; nil without an error: there is nothing to draw of its kind.
@@ -53,6 +61,14 @@ func Gather(ctx context.Context, r Reader, t *result.Transition) (*Chart, error)
 	}
 	if t.Reference != nil {
 		c.Reference = t.Reference.Name
+	}
+	if t.Kind == "quality" || t.Kind == "label_coverage" {
+		err := c.quality(ctx, r, t)
+		return c, err
+	}
+	if t.Kind == "fairness" {
+		err := c.fairness(ctx, r, t)
+		return c, err
 	}
 	sum, features, err := read(ctx, r, t)
 	if err != nil {
@@ -137,6 +153,104 @@ func (c *Chart) feature(ctx context.Context, r Reader, t *result.Transition, fea
 	}
 	for _, p := range slices.Backward(answer.Points) { // newest first
 		c.Line.add(p.Window, p.Statistics[statistic].Value)
+	}
+	return nil
+}
+
+// quality fills in a metric, or the label coverage, of the windows at the maturity at which they were judged.
+func (c *Chart) quality(ctx context.Context, r Reader, t *result.Transition) error {
+	s, span := series(t)
+	answer, err := r.Quality(ctx, history.QualityQuery{Series: s, Range: span, Page: history.Page{Limit: maxWindows, Cursor: ""}, Maturity: &t.Maturity})
+	if _, ok := errors.AsType[*history.NotFoundError](err); ok {
+		return ErrNotYet
+	}
+	if err != nil {
+		return fmt.Errorf("reading the quality of the windows: %w", err)
+	}
+	c.Line.Name = "label coverage"
+	if t.Kind == "quality" {
+		if c.Line.Name = t.Metric; t.Maturity == 0 {
+			c.Line.Name += ", estimated without labels"
+		}
+	}
+	relative := strings.Contains(t.Unit, " of ")
+	if relative {
+		c.Line.Threshold = math.NaN()
+	}
+	found := false
+	for _, data := range slices.Backward(answer.Documents) { // newest first
+		var q result.Quality
+		if err := json.Unmarshal(data, &q); err != nil {
+			return fmt.Errorf("reading the quality of the windows: %w", err)
+		}
+		c.Line.add(q.Window, measured(t, &q))
+		if q.ResultID != t.ResultID {
+			continue
+		}
+		found = true
+		if then := metric(q.Reference, t.Metric); relative && then != nil {
+			if share := 1 - t.Threshold; strings.HasPrefix(t.Unit, "drop") {
+				c.Line.Threshold = *then * share
+			} else {
+				c.Line.Threshold = *then * (2 - share)
+			}
+		}
+	}
+	if !found {
+		return ErrNotYet
+	}
+	return nil
+}
+
+// fairness fills in a measure of the windows at the maturity at which they were judged, of the dimension that the transition is about.
+func (c *Chart) fairness(ctx context.Context, r Reader, t *result.Transition) error {
+	s, span := series(t)
+	q := history.QualityQuery{Series: s, Range: span, Page: history.Page{Limit: maxWindows * maxDimensions, Cursor: ""}, Maturity: &t.Maturity}
+	answer, err := r.Fairness(ctx, history.FairnessQuery{QualityQuery: q, Dimension: ""})
+	if _, ok := errors.AsType[*history.NotFoundError](err); ok {
+		return ErrNotYet
+	}
+	if err != nil {
+		return fmt.Errorf("reading the fairness of the windows: %w", err)
+	}
+	docs := make([]result.Fairness, len(answer.Documents))
+	for i, data := range answer.Documents {
+		if err := json.Unmarshal(data, &docs[i]); err != nil {
+			return fmt.Errorf("reading the fairness of the windows: %w", err)
+		}
+	}
+	about := slices.IndexFunc(docs, func(f result.Fairness) bool { return f.ResultID == t.ResultID })
+	if about < 0 {
+		return ErrNotYet
+	}
+	c.Line.Name = t.Metric + " of " + docs[about].Dimension
+	for _, f := range slices.Backward(docs) { // newest first
+		if f.Dimension != docs[about].Dimension {
+			continue
+		}
+		if i := slices.IndexFunc(f.Gaps, func(g result.FairnessGap) bool { return g.Metric == t.Metric }); i >= 0 {
+			c.Line.add(f.Window, f.Gaps[i].Value)
+		}
+	}
+	return nil
+}
+
+// measured is what an incident about quality looks at in a window.
+func measured(t *result.Transition, q *result.Quality) *float64 {
+	switch {
+	case t.Kind == "label_coverage":
+		return q.Coverage
+	case t.Maturity > 0:
+		return metric(q.Metrics, t.Metric)
+	case q.Estimate != nil:
+		return metric(q.Estimate.Metrics, t.Metric)
+	}
+	return nil
+}
+
+func metric(all []result.Metric, name string) *float64 {
+	if i := slices.IndexFunc(all, func(m result.Metric) bool { return m.Name == name && m.Class == "" }); i >= 0 {
+		return all[i].Value
 	}
 	return nil
 }

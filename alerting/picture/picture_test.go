@@ -146,6 +146,122 @@ func TestGather(t *testing.T) {
 	}
 }
 
+// judged writes the quality of an hour at a maturity, and returns its id.
+func judged(tb testing.TB, s *store.Store, i, maturity int64) string {
+	tb.Helper()
+	w := result.Window{Start: i * hour, End: (i + 1) * hour, Size: hour}
+	value := 0.9 - 0.1*float64(i) - float64(maturity)/float64(100*hour)
+	q := result.Quality{
+		Schema: 1, Type: "quality", ResultID: result.QualityID(key, w, w.Size, "", maturity), Key: key, Window: w, Maturity: maturity, Coverage: new(0.5),
+		Metrics: []result.Metric{{Name: "accuracy", Value: &value}}, Reference: []result.Metric{{Name: "accuracy", Value: new(0.8)}},
+		Estimate: &result.Estimate{Metrics: []result.Metric{{Name: "accuracy", Value: new(0.7)}}},
+	}
+	data, err := json.Marshal(q)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	if err := s.Write(tb.Context(), []store.Document{{ID: q.ResultID, Data: data}}); err != nil {
+		tb.Fatal(err)
+	}
+	return q.ResultID
+}
+
+// An incident of quality shows its metric at the maturity at which windows were judged, against the bound or what of the reference's value is the bound.
+func TestQualityPicture(t *testing.T) {
+	s := open(t)
+	ids := map[int64]string{}
+	for i := range int64(5) {
+		for _, maturity := range []int64{0, 2 * hour, 10 * hour} {
+			if id := judged(t, s, i, maturity); i == 3 {
+				ids[maturity] = id
+			}
+		}
+	}
+	quality := func(kind, unit string, maturity int64, threshold float64) *result.Transition {
+		tr := about(ids[maturity], kind, unit, 0.5, threshold)
+		tr.Metric, tr.Maturity = "accuracy", maturity
+		return tr
+	}
+	for name, test := range map[string]struct {
+		about     *result.Transition
+		line      string
+		threshold float64
+		values    []float64
+	}{
+		"a bound":      {quality("quality", "accuracy", 2*hour, 0.65), "accuracy", 0.65, []float64{0.88, 0.78, 0.68, 0.58}},
+		"a drop":       {quality("quality", "drop of accuracy", 10*hour, 0.1), "accuracy", 0.72, []float64{0.8, 0.7, 0.6, 0.5}},
+		"an estimate":  {quality("quality", "accuracy", 0, 0.75), "accuracy, estimated without labels", 0.75, []float64{0.7, 0.7, 0.7, 0.7}},
+		"the coverage": {quality("label_coverage", "label coverage", 2*hour, 0.6), "label coverage", 0.6, []float64{0.5, 0.5, 0.5, 0.5}},
+	} {
+		got, err := picture.Gather(t.Context(), s, test.about)
+		if err != nil {
+			t.Fatal(name, err)
+		}
+		near := cmp.Comparer(func(a, b float64) bool { return math.Abs(a-b) < 1e-12 })
+		want := picture.Line{Name: test.line, Points: points(test.values...), Threshold: test.threshold, Start: 3 * hour, End: 4 * hour, Since: 2 * hour}
+		if diff := cmp.Diff(want, got.Line, near); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", name, diff)
+		}
+		data, err := picture.Draw(t.Context(), s, test.about)
+		if err != nil {
+			t.Fatal(name, err)
+		}
+		readable(t, data)
+	}
+	later := quality("quality", "accuracy", 2*hour, 0.65)
+	later.ResultID = strings.Repeat("0b", 16)
+	if _, err := picture.Gather(t.Context(), s, later); !errors.Is(err, picture.ErrNotYet) {
+		t.Errorf("what is not stored: %v", err)
+	}
+}
+
+// An incident of fairness shows its measure, of the dimension that it is about, at the maturity at which windows were judged.
+func TestFairnessPicture(t *testing.T) {
+	s := open(t)
+	id := ""
+	for i := range int64(5) {
+		w := result.Window{Start: i * hour, End: (i + 1) * hour, Size: hour}
+		for _, dimension := range []string{"age", "sex"} {
+			for _, maturity := range []int64{0, 2 * hour} {
+				value := 0.1 + 0.1*float64(i)
+				if dimension == "age" || maturity == 0 {
+					value = 0.9
+				}
+				f := result.Fairness{
+					Schema: 1, Type: "fairness", ResultID: result.FairnessID(key, w, w.Size, "", maturity, dimension), Key: key, Window: w, Dimension: dimension,
+					Maturity: maturity, Gaps: []result.FairnessGap{{Metric: result.AccuracyDifference, Value: &value}},
+				}
+				data, err := json.Marshal(f)
+				if err != nil {
+					t.Fatal(err)
+				}
+				if err := s.Write(t.Context(), []store.Document{{ID: f.ResultID, Data: data}}); err != nil {
+					t.Fatal(err)
+				}
+				if i == 3 && dimension == "sex" && maturity > 0 {
+					id = f.ResultID
+				}
+			}
+		}
+	}
+	tr := about(id, "fairness", result.AccuracyDifference, 0.4, 0.25)
+	tr.Metric, tr.Maturity = result.AccuracyDifference, 2*hour
+	got, err := picture.Gather(t.Context(), s, tr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	near := cmp.Comparer(func(a, b float64) bool { return math.Abs(a-b) < 1e-12 })
+	want := picture.Line{Name: "accuracy_difference of sex", Points: points(0.1, 0.2, 0.3, 0.4), Threshold: 0.25, Start: 3 * hour, End: 4 * hour, Since: 2 * hour}
+	if diff := cmp.Diff(want, got.Line, near); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+	data, err := picture.Draw(t.Context(), s, tr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	readable(t, data)
+}
+
 // readable checks that a picture is one, of the size that is meant, small, and neither empty nor full.
 func readable(t *testing.T, data []byte) {
 	t.Helper()

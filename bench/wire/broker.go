@@ -19,6 +19,10 @@ import (
 const (
 	inputStream  = "WIRE"
 	inputSubject = "wire.events"
+
+	// liveStream is a second partition's, whose events come while they are counted.
+	liveStream  = "WIRE_LIVE"
+	liveSubject = "wire-live.events"
 )
 
 // broker is a nats-server in a process of its own.
@@ -86,16 +90,20 @@ func (b *broker) stop() {
 	_ = b.cmd.Wait()         // it was killed
 }
 
-// fill stores a number of events.
-func (b *broker) fill(ctx context.Context, o *options, s *shape, events int, m *measured) error {
+// create makes a stream for events, of at most so many bytes of the newest ones; 0: all of them.
+func (b *broker) create(ctx context.Context, name, subject string, most int64) error {
 	_, err := b.js.CreateStream(ctx, jetstream.StreamConfig{ //nolint:exhaustruct // the rest has its default
-		Name: inputStream, Subjects: []string{inputSubject}, Storage: jetstream.FileStorage,
+		Name: name, Subjects: []string{subject}, Storage: jetstream.FileStorage, MaxBytes: most, Discard: jetstream.DiscardOld,
 	})
-	if err != nil {
+	return err
+}
+
+// fill stores a number of events in the input stream.
+func (b *broker) fill(ctx context.Context, g *generator, s *shape, events int, m *measured) error {
+	if err := b.create(ctx, inputStream, inputSubject, 0); err != nil {
 		return err
 	}
 	p := ingest.NewPublisher(b.js)
-	g := newGenerator(o)
 	var total int
 	for m.Events < events {
 		data := s.encode(g, s.batch)
@@ -113,12 +121,20 @@ func (b *broker) fill(ctx context.Context, o *options, s *shape, events int, m *
 	return p.Close()
 }
 
+// empty makes the input stream anew, without events.
+func (b *broker) empty(ctx context.Context) error {
+	if err := b.js.DeleteStream(ctx, inputStream); err != nil {
+		return err
+	}
+	return b.create(ctx, inputStream, inputSubject, 0)
+}
+
 // clean removes all that a daemon made but the references.
 func (b *broker) clean(ctx context.Context) error {
 	names := b.js.StreamNames(ctx)
 	var own []string
 	for name := range names.Name() {
-		if name != inputStream && name != "DRIFTD_REFERENCES" {
+		if name != inputStream && name != liveStream && name != "DRIFTD_REFERENCES" {
 			own = append(own, name)
 		}
 	}

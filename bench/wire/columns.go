@@ -28,12 +28,12 @@ func (g *generator) columns(n int) []column {
 	ts, latency, status := column{name: "ts"}, column{name: "latency_ms"}, column{name: "status", words: []string{"ok"}, index: make([]int, n)}
 	prediction := column{name: "prediction"}
 	for i := range g.models {
-		model.words = append(model.words, modelName(i))
+		model.words = append(model.words, modelName(g.first+i))
 	}
 	for i := range n {
 		model.index[i] = g.n % g.models
 		id.words = append(id.words, fmt.Sprintf("%08x-4b5a-4c6d-8e7f-%012x", g.rng.Uint32(), g.n))
-		ts.ints = append(ts.ints, beginning+int64(g.n)*eventStep)
+		ts.ints = append(ts.ints, beginning+int64(g.n)*g.step)
 		latency.doubles = append(latency.doubles, 5+20*g.rng.ExpFloat64())
 		prediction.doubles = append(prediction.doubles, g.rng.Float64())
 		g.n++
@@ -99,30 +99,27 @@ func (g *generator) arrow(n int) []byte {
 	columns := g.columns(n)
 	fields, arrays := make([]arrow.Field, 0, len(columns)), make([]arrow.Array, 0, len(columns))
 	for _, c := range columns {
-		var b array.Builder
+		var arr arrow.Array
 		switch {
 		case c.doubles != nil:
 			floats := array.NewFloat64Builder(mem)
 			floats.AppendValues(c.doubles, nil)
-			b = floats
+			arr = floats.NewArray()
 		case c.ints != nil:
 			ints := array.NewInt64Builder(mem)
 			ints.AppendValues(c.ints, nil)
-			b = ints
-		case c.index == nil:
+			arr = ints.NewArray()
+		default:
 			text := array.NewStringBuilder(mem)
 			text.AppendValues(c.words, nil)
-			b = text
-		default:
-			dict := array.NewBuilder(mem, &arrow.DictionaryType{IndexType: arrow.PrimitiveTypes.Int8, ValueType: arrow.BinaryTypes.String})
-			for _, i := range c.index {
-				if err := dict.AppendValueFromString(c.words[i]); err != nil {
-					panic("BUG: bench/wire: " + err.Error())
+			if arr = text.NewArray(); c.index != nil {
+				index := array.NewInt8Builder(mem)
+				for _, i := range c.index {
+					index.Append(int8(i))
 				}
+				arr = array.NewDictionaryArray(&arrow.DictionaryType{IndexType: arrow.PrimitiveTypes.Int8, ValueType: arrow.BinaryTypes.String}, index.NewArray(), arr)
 			}
-			b = dict
 		}
-		arr := b.NewArray()
 		fields, arrays = append(fields, arrow.Field{Name: c.name, Type: arr.DataType()}), append(arrays, arr)
 	}
 	schema := arrow.NewSchema(fields, nil)

@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -28,13 +29,22 @@ const (
 // checkpoints is the subject on which every commit of the first partition is published, its position in it.
 const checkpoints = "driftd.state.0.meta"
 
-// daemon is driftd in one process after the other, each with nothing counted.
+// daemon is driftd in one process after the other.
 type daemon struct {
-	o      *options
-	broker *broker
-	dir    string
-	cmd    *exec.Cmd
-	log    string
+	o          *options
+	broker     *broker
+	dir        string
+	partitions []any          // of the configuration
+	env        []string       // of the process, beside this one's
+	commit     map[string]any // of the configuration
+	enough     time.Duration  // of measuring; 0: to the end of the stream
+	cmd        *exec.Cmd
+	log        string
+}
+
+// newDaemon returns one that does not run, whose only partition is the input stream.
+func newDaemon(o *options, b *broker, dir string) *daemon {
+	return &daemon{o: o, broker: b, dir: dir, partitions: []any{map[string]any{"stream": inputStream}}, env: nil, commit: map[string]any{"interval": "1s"}, enough: 0, cmd: nil, log: ""}
 }
 
 // configure writes JSON, which is YAML. Everything is on and has its default: deduplication, a commit every second, all detectors.
@@ -47,9 +57,9 @@ func (d *daemon) configure(data string) (string, error) {
 		"data_dir": data,
 		"web":      map[string]any{"listen": "127.0.0.1:0"},
 		"nats": map[string]any{
-			"url": d.broker.url, "partitions": []any{map[string]any{"stream": inputStream}}, "lease_ttl": "0s",
+			"url": d.broker.url, "partitions": d.partitions, "lease_ttl": "0s",
 		},
-		"commit": map[string]any{"interval": "1s"},
+		"commit": d.commit,
 		"models": models,
 		"log":    map[string]any{"level": "warn"},
 	})
@@ -63,16 +73,14 @@ func (d *daemon) configure(data string) (string, error) {
 // reference stores the reference of all models. The store of references is there once driftd ran.
 func (d *daemon) reference(ctx context.Context) error {
 	data := filepath.Join(d.dir, "reference")
-	if err := d.start(data); err != nil {
+	if _, err := d.begin(ctx, data); err != nil {
 		return err
 	}
-	ready := awaitReady(ctx, data, time.Now())
 	d.kill()
-	if ready == 0 {
-		return fmt.Errorf("driftd was not ready within %v\n%s", readyWithin, d.tail())
-	}
 	rows, config := filepath.Join(d.dir, "reference.ndjson"), data+".yaml"
-	if err := os.WriteFile(rows, newGenerator(d.o).ndjson(5000), 0o600); err != nil {
+	g := newGenerator(d.o)
+	g.models = 1 // all have the same values
+	if err := os.WriteFile(rows, g.ndjson(referenceRows), 0o600); err != nil {
 		return err
 	}
 	cmd := exec.CommandContext(ctx, d.o.driftd, "reference", "create", "--config", config, "--from", rows, "--name", referenceName,
@@ -90,20 +98,86 @@ type commit struct {
 	cpu float64 // seconds, of the daemon until then
 }
 
+// watch delivers the commits of the first partition until it is told to stop.
+func (b *broker) watch() (commits <-chan *nats.Msg, stop func() error, err error) {
+	ch := make(chan *nats.Msg, 1024) // of a daemon that commits every second
+	sub, err := b.nc.ChanSubscribe(checkpoints, ch)
+	if err != nil {
+		return nil, nil, err
+	}
+	if err := b.nc.Flush(); err != nil {
+		return nil, nil, errors.Join(err, sub.Unsubscribe())
+	}
+	return ch, sub.Unsubscribe, nil
+}
+
+// positionOf returns the sequence up to which a commit has counted.
+func positionOf(msg *nats.Msg) (int, error) {
+	var head struct {
+		Position struct {
+			Seq int `json:"seq"`
+		} `json:"position"`
+	}
+	err := decode(msg.Data, &head)
+	return head.Position.Seq, err
+}
+
+// begin starts the daemon and waits until it is ready.
+func (d *daemon) begin(ctx context.Context, data string) (time.Duration, error) {
+	started := time.Now()
+	if err := d.start(data); err != nil {
+		return 0, err
+	}
+	took := awaitReady(ctx, data, started)
+	if took == 0 {
+		d.kill()
+		return 0, fmt.Errorf("driftd was not ready within %v\n%s", readyWithin, d.tail())
+	}
+	return took, nil
+}
+
+// await waits until a commit has counted so many messages.
+func (d *daemon) await(ctx context.Context, commits <-chan *nats.Msg, messages int, within time.Duration) error {
+	timeout := time.NewTimer(within)
+	defer timeout.Stop()
+	seq := 0
+	for seq < messages {
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-timeout.C:
+			return fmt.Errorf("driftd counted %d of %d messages within %v\n%s", seq, messages, within, d.tail())
+		case msg := <-commits:
+			var err error
+			if seq, err = positionOf(msg); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// stop asks the daemon to end, and waits until it did.
+func (d *daemon) stop() error {
+	if err := d.cmd.Process.Signal(syscall.SIGTERM); err != nil {
+		return err
+	}
+	if err := d.cmd.Wait(); err != nil {
+		return fmt.Errorf("stopping driftd: %w\n%s", err, d.tail())
+	}
+	return nil
+}
+
 // run starts a daemon that has counted nothing and measures it from commit to commit, while there is more to read.
 func (d *daemon) run(ctx context.Context, number int, m *measured) (s sample, err error) {
 	if err := d.broker.clean(ctx); err != nil {
 		return s, err
 	}
-	commits := make(chan *nats.Msg, 1024) // of a daemon that commits every second
-	sub, err := d.broker.nc.ChanSubscribe(checkpoints, commits)
+	commits, unwatch, err := d.broker.watch()
 	if err != nil {
 		return s, err
 	}
-	defer func() { err = errors.Join(err, sub.Unsubscribe()) }()
-	if err := d.broker.nc.Flush(); err != nil {
-		return s, err
-	}
+	defer func() { err = errors.Join(err, unwatch()) }()
 	data := filepath.Join(d.dir, "data"+strconv.Itoa(number))
 	started := time.Now()
 	if err := d.start(data); err != nil {
@@ -118,11 +192,15 @@ func (d *daemon) run(ctx context.Context, number int, m *measured) (s sample, er
 	if err != nil {
 		return s, fmt.Errorf("%w\n%s", err, d.tail())
 	}
+	mem, err := memoryOf(d.cmd.Process.Pid)
+	if err != nil {
+		return s, err
+	}
 	first, last := seen[0], seen[len(seen)-1]
 	events := (last.seq - first.seq) * m.EventsPerMessage
 	s = sample{
 		Rate: float64(events) / last.at.Sub(first.at).Seconds(), CPU: (last.cpu - first.cpu) * 1e6 / float64(events),
-		Seconds: last.at.Sub(first.at).Seconds(), Events: events, Ready: (<-ready).Seconds(),
+		Seconds: last.at.Sub(first.at).Seconds(), Events: events, Ready: (<-ready).Seconds(), Peak: mem.Peak,
 	}
 	return s, nil
 }
@@ -139,15 +217,10 @@ func (d *daemon) follow(ctx context.Context, commits <-chan *nats.Msg, messages 
 			return nil, fmt.Errorf("driftd did not read %d messages within %v: %v", messages, runWithin, seen)
 		case msg := <-commits:
 			c := commit{at: time.Now(), seq: 0, cpu: 0}
-			var head struct {
-				Position struct {
-					Seq int `json:"seq"`
-				} `json:"position"`
-			}
-			if err := decode(msg.Data, &head); err != nil {
+			if c.seq, err = positionOf(msg); err != nil {
 				return nil, err
 			}
-			if c.seq = head.Position.Seq; c.seq == 0 {
+			if c.seq == 0 {
 				continue
 			}
 			if c.cpu, err = cpuOf(d.cmd.Process.Pid); err != nil {
@@ -160,6 +233,9 @@ func (d *daemon) follow(ctx context.Context, commits <-chan *nats.Msg, messages 
 				return seen, nil
 			}
 			seen = append(seen, c)
+			if d.enough > 0 && len(seen) >= 3 && c.at.Sub(seen[0].at) >= d.enough {
+				return seen, nil
+			}
 		}
 	}
 }
@@ -176,6 +252,7 @@ func (d *daemon) start(data string) error {
 	}
 	defer func() { _ = log.Close() }() // the process has its own handle
 	d.cmd = onCore(clientCore, d.o.driftd, "run", "--config", config)
+	d.cmd.Env = append(d.cmd.Env, d.env...)
 	d.cmd.Stdout, d.cmd.Stderr = log, log
 	if err := d.cmd.Start(); err != nil {
 		return fmt.Errorf("starting %s: %w", d.o.driftd, err)

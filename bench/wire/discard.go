@@ -23,6 +23,7 @@ type sample struct {
 	Seconds float64 `json:"seconds"`
 	Events  int     `json:"events"`
 	Ready   float64 `json:"ready_seconds,omitempty"` // of driftd, since its start
+	Peak    float64 `json:"peak_mib,omitempty"`      // of driftd, resident
 }
 
 // discard reads the stream in a process of its own.
@@ -47,7 +48,7 @@ func (b *broker) discard(_ context.Context, m *measured) (sample, error) {
 		return sample{}, err
 	}
 	events := got.Messages * m.EventsPerMessage
-	return sample{Rate: float64(events) / got.Seconds, CPU: got.CPU * 1e6 / float64(events), Seconds: got.Seconds, Events: events, Ready: 0}, nil
+	return sample{Rate: float64(events) / got.Seconds, CPU: got.CPU * 1e6 / float64(events), Seconds: got.Seconds, Events: events, Ready: 0, Peak: 0}, nil
 }
 
 // beDiscarding reads as package ingest does, with the same options, and looks at nothing.

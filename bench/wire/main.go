@@ -14,13 +14,14 @@ import (
 	"os/exec"
 	"os/signal"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
 )
 
 func main() {
-	if beDiscarding() {
+	if beDiscarding() || beWaiting() {
 		return
 	}
 	os.Exit(measureAll())
@@ -43,7 +44,39 @@ type options struct {
 	repeats                  int
 	seconds                  float64
 	features, models         int
-	growth                   bool
+	measure, images          string
+	events                   int
+}
+
+// measurement is one thing that can be measured beside the ratio to the wire.
+type measurement struct {
+	name, what string
+	run        func(ctx context.Context, o *options, r *report, out io.Writer) error
+	draw       func(r *report, dir string) error
+}
+
+func measurements() []measurement {
+	return []measurement{
+		{"catchup", "how long a partition's messages wait while another one catches up", catchUp, nil},
+		{"growth", "the growth with features and models", grow, drawGrowth},
+		{"latency", "from publishing to counting at half of the maximum rate", latency, nil},
+		{"long", "whether the cost and the memory grow with the events seen", long, drawLong},
+		{"memlimit", "memory and CPU of counting under GOMEMLIMIT", limited, nil},
+		{"memory", "what 100 models of 1,000 features hold", memories, nil},
+		{"start", "from the start until ready, with states of several sizes", starts, nil},
+		{wireName, "the ratio to a consumer that throws every message away", compare, nil},
+	}
+}
+
+const wireName = "wire"
+
+func measurementNames() []string {
+	all := measurements()
+	out := make([]string, len(all))
+	for i, m := range all {
+		out[i] = m.name
+	}
+	return out
 }
 
 func run(ctx context.Context, out io.Writer) (err error) {
@@ -52,12 +85,22 @@ func run(ctx context.Context, out io.Writer) (err error) {
 	flag.StringVar(&o.driftd, "driftd", "bin/driftd", "the binary")
 	flag.StringVar(&o.broker, "broker", "bin/nats-server", "the broker's binary, of the module that go.mod names")
 	flag.StringVar(&o.dir, "dir", "", "where the streams are stored (default: a directory of its own, removed at the end)")
-	flag.StringVar(&o.out, "out", "build/bench-wire.json", "where the JSON goes")
-	flag.StringVar(&o.only, "only", "", "the shapes to measure, with commas: "+strings.Join(shapeNames(), ", ")+" (default: all)")
+	flag.StringVar(&o.out, "out", "", "where the JSON goes (default: build/bench-MEASURE.json)")
+	flag.StringVar(&o.only, "only", "", "the shapes to measure, with commas: "+strings.Join(append(shapeNames(), workersName), ", ")+" (default: all)")
 	flag.IntVar(&o.repeats, "repeats", 5, "of each shape, driftd and discarding in turns")
-	flag.Float64Var(&o.seconds, "seconds", 5, "how long a stream should keep driftd busy at the rate it ought to have")
-	flag.BoolVar(&o.growth, "growth", false, "measure the growth with features and models instead")
+	flag.Float64Var(&o.seconds, "seconds", 4, "how long a stream should keep driftd busy at the rate it ought to have")
+	flag.StringVar(&o.measure, "measure", wireName, "what to measure: "+strings.Join(measurementNames(), ", "))
+	flag.StringVar(&o.images, "images", "", "draw what was measured into this directory (growth and long)")
+	flag.IntVar(&o.events, "events", 10_000_000, "of the long stream")
 	flag.Parse()
+	at := slices.Index(measurementNames(), o.measure)
+	if at < 0 {
+		return fmt.Errorf("-measure %s: must be one of %s", o.measure, strings.Join(measurementNames(), ", "))
+	}
+	chosen := measurements()[at]
+	if o.out == "" {
+		o.out = "build/bench-" + o.measure + ".json"
+	}
 	if *quick {
 		o.repeats, o.seconds = 2, 3
 	}
@@ -70,11 +113,7 @@ func run(ctx context.Context, out io.Writer) (err error) {
 	}
 	begun := time.Now()
 	r := &report{Versions: versions(&o), Pinned: pinned(), Repeats: o.repeats}
-	measure := compare
-	if o.growth {
-		measure = grow
-	}
-	if err := measure(ctx, &o, r, out); err != nil {
+	if err := chosen.run(ctx, &o, r, out); err != nil {
 		return err
 	}
 	r.Seconds = time.Since(begun).Seconds()
@@ -82,7 +121,12 @@ func run(ctx context.Context, out io.Writer) (err error) {
 	if err := r.write(o.out); err != nil {
 		return err
 	}
-	if o.growth || o.only != "" {
+	if o.images != "" && chosen.draw != nil {
+		if err := chosen.draw(r, o.images); err != nil {
+			return err
+		}
+	}
+	if o.measure != wireName || o.only != "" {
 		return nil
 	}
 	return r.must(out)
@@ -97,6 +141,11 @@ func compare(ctx context.Context, o *options, r *report, out io.Writer) error {
 				return fmt.Errorf("measuring %s: %w", s.name, err)
 			}
 			r.Shapes = append(r.Shapes, m)
+		}
+	}
+	if o.only == "" || strings.Contains(","+o.only+",", ","+workersName+",") {
+		if err := workers(o, r, out); err != nil {
+			return fmt.Errorf("measuring two workers: %w", err)
 		}
 	}
 	r.derive()
@@ -118,11 +167,11 @@ func measureShape(ctx context.Context, o *options, s *shape, out io.Writer) (*me
 	events := max(int(s.expected*o.seconds)*baseValues/o.values(), 20*s.batch)
 	m := &measured{Shape: s.name, EventsPerMessage: s.batch, Features: o.features, Models: o.models} //nolint:exhaustruct // nothing is measured yet
 	begun := time.Now()
-	if err := b.fill(ctx, o, s, events, m); err != nil {
+	if err := b.fill(ctx, newGenerator(o), s, events, m); err != nil {
 		return nil, fmt.Errorf("filling the stream: %w", err)
 	}
 	fmt.Fprintf(out, "%s: %d messages of %.0f bytes stored in %.0f s\n", s.name, m.Messages, m.MessageBytes, time.Since(begun).Seconds())
-	d := &daemon{o: o, broker: b, dir: dir} //nolint:exhaustruct // it does not run
+	d := newDaemon(o, b, dir)
 	if err := d.reference(ctx); err != nil {
 		return nil, err
 	}

@@ -72,12 +72,23 @@ type report struct {
 	Seconds  float64           `json:"seconds"`
 	Shapes   []*measured       `json:"shapes"`
 	Workers  []workersSample   `json:"workers,omitempty"`
+
+	Growth  []growthFigures `json:"growth,omitempty"`
+	Long    *longFigures    `json:"long,omitempty"`
+	Latency *latencyFigures `json:"latency,omitempty"`
+	CatchUp *catchUpFigures `json:"catch_up,omitempty"`
+	Starts  []*startFigures `json:"starts,omitempty"`
+	Heap    []heapFigures   `json:"heap,omitempty"`
+	Limits  []limitFigures  `json:"memory_limits,omitempty"`
 }
 
 // workersSample is the rate of decoding and counting messages in memory.
 type workersSample struct {
 	One float64 `json:"one_worker_events_per_second"`
 	Two float64 `json:"two_workers_events_per_second"`
+
+	OneCPU float64 `json:"one_worker_cpu_us_per_event"`
+	TwoCPU float64 `json:"two_workers_cpu_us_per_event"`
 }
 
 func (r *report) shape(name string) *measured {
@@ -174,6 +185,9 @@ func (r *report) print(out io.Writer) {
 	}
 	slices.Sort(names)
 	fmt.Fprintf(out, "%s\n\n", strings.Join(names, ", "))
+	if len(r.Shapes) == 0 {
+		return
+	}
 	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', tabwriter.AlignRight)
 	fmt.Fprintln(w, "shape\tnumeric features\tmodels\tevents a message\tbytes a message\tdiscarding, events/s\tdriftd, events/s\tratio\tspread\tµs of CPU an event\tns a value\t")
 	for _, m := range r.Shapes {

@@ -8,6 +8,7 @@ import (
 
 const (
 	referenceName = "wire-reference"
+	referenceRows = 5000
 	resolution    = 1000 // cut points of a numeric feature
 	baseFeatures  = 20   // numeric ones of the event that the figures are about
 	categorical   = 5
@@ -55,12 +56,14 @@ type generator struct {
 	rng      *rand.Rand
 	features int
 	models   int
-	n        int // events made
+	first    int   // number of the first model
+	step     int64 // milliseconds between two events
+	n        int   // events made
 	buf      []byte
 }
 
 func newGenerator(o *options) *generator {
-	return &generator{rng: rand.New(rand.NewPCG(13, 17)), features: o.features, models: o.models, n: 0, buf: nil}
+	return &generator{rng: rand.New(rand.NewPCG(13, 17)), features: o.features, models: o.models, first: 0, step: eventStep, n: 0, buf: nil}
 }
 
 // ndjson returns n events, a line each; a single one has no newline. The result is the caller's.
@@ -87,7 +90,7 @@ var words = [categorical][]string{
 // appendJSON appends the event of research/limits.md: numbers of five significant digits, a UUID, a prediction and a latency.
 func (g *generator) appendJSON(b []byte) []byte {
 	b = fmt.Appendf(b, `{"model":"%s","version":"2026-11-01","id":"%08x-4b5a-4c6d-8e7f-%012x","ts":%d,"latency_ms":`,
-		modelName(g.n%g.models), g.rng.Uint32(), g.n, beginning+int64(g.n)*eventStep)
+		modelName(g.first+g.n%g.models), g.rng.Uint32(), g.n, beginning+int64(g.n)*g.step)
 	b = strconv.AppendFloat(b, 5+20*g.rng.ExpFloat64(), 'g', 5, 64)
 	b = append(b, `,"status":"ok","prediction":`...)
 	b = strconv.AppendFloat(b, g.rng.Float64(), 'g', 5, 64)

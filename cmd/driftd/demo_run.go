@@ -101,6 +101,17 @@ func demoSpan() (from, end time.Time) {
 	return time.Date(2001, time.February, 1, 0, 0, 0, 0, time.UTC), time.Date(2001, time.July, 1, 0, 0, 0, 0, time.UTC)
 }
 
+// replayed is the log of the flights of the span, up to the end of the day after it: what is reported later is not known yet.
+func (c *conductor) replayed() *demo.Log {
+	_, end := demoSpan()
+	return &demo.Log{Flights: c.next, Model: c.model, Incidents: demo.Incidents(), End: end.AddDate(0, 0, 1).UnixMilli()}
+}
+
+// before is the log that the reference is made of.
+func (c *conductor) before() *demo.Log {
+	return &demo.Log{Flights: c.past, Model: c.model, Incidents: nil, End: 0}
+}
+
 // prepare makes what the demo runs on, and returns what removes it again.
 func (c *conductor) prepare() (remove func() error, err error) {
 	c.show = newStage(c.con)
@@ -231,12 +242,12 @@ func writeDemoLogs(con *console, dir string) error {
 	}
 	for _, log := range []struct {
 		name string
-		of   demo.Log
+		of   *demo.Log
 	}{
-		{demoReferenceLog, demo.Log{Flights: c.past, Model: c.model, Incidents: nil}},
-		{demoReplayLog, demo.Log{Flights: c.next, Model: c.model, Incidents: demo.Incidents()}},
+		{demoReferenceLog, c.before()},
+		{demoReplayLog, c.replayed()},
 	} {
-		n, err := writeLog(filepath.Join(dir, log.name), &log.of)
+		n, err := writeLog(filepath.Join(dir, log.name), log.of)
 		if err != nil {
 			return err
 		}
@@ -258,7 +269,7 @@ func writeLog(file string, log *demo.Log) (n uint64, err error) {
 // reference writes the log of January and freezes it with the command that does that.
 func (c *conductor) reference(ctx context.Context) error {
 	log := filepath.Join(c.dir, demoReferenceLog)
-	if _, err := writeLog(log, &demo.Log{Flights: c.past, Model: c.model, Incidents: nil}); err != nil {
+	if _, err := writeLog(log, c.before()); err != nil {
 		return err
 	}
 	return c.command(ctx, nil, referenceCreateCommand(), "--from", log, "--name", demo.ReferenceName, "--model", demo.ModelName, "--data-dir", c.dir)
@@ -275,8 +286,7 @@ func (c *conductor) command(ctx context.Context, stdin io.Reader, cmd command, a
 
 // play replays the log and watches what is found, until the last window is judged.
 func (c *conductor) play(ctx context.Context) (*demo.Report, error) {
-	log := &demo.Log{Flights: c.next, Model: c.model, Incidents: demo.Incidents()}
-	in := newLogReader(log.Records())
+	in := newLogReader(c.replayed().Records())
 	defer in.stop()
 	watch, err := c.watch(ctx, in)
 	if err != nil {

@@ -98,6 +98,14 @@ func (w *watcher) take(subject string, data []byte) error {
 	if err := json.Unmarshal(data, &kind); err != nil {
 		return fmt.Errorf("reading a result: %w", err)
 	}
+	if kind.Type == "quality" {
+		var doc result.Quality
+		if err := json.Unmarshal(data, &doc); err != nil {
+			return fmt.Errorf("reading the quality of a result: %w", err)
+		}
+		w.report.Quality(&doc)
+		return nil
+	}
 	if kind.Type != "summary" {
 		var doc result.FeatureDoc
 		if err := json.Unmarshal(data, &doc); err != nil {

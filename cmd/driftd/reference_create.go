@@ -17,7 +17,9 @@ import (
 	"github.com/driftd/driftd/cells"
 	"github.com/driftd/driftd/config"
 	"github.com/driftd/driftd/event"
+	"github.com/driftd/driftd/fold"
 	"github.com/driftd/driftd/journal"
+	"github.com/driftd/driftd/quality"
 	"github.com/driftd/driftd/reference"
 	"github.com/driftd/driftd/rows"
 )
@@ -32,6 +34,9 @@ feature unless it has a role: ts, id, model, version, latency_ms, status, label,
 such a name has it; --map gives it to another one. A column whose values are numbers is numeric; --kind says otherwise. The
 reference is stored in the broker, or written to --out, whose bytes are the same.
 
+Where rows have labels, in a column or as records of their own with the id of their prediction, and the model's labels are configured
+(--config) or --task says what it predicts, the reference also counts how right the predictions were.
+
 With --from-stream the rows are the events of the input stream, decoded and deduplicated as they are counted; events that are as
 a rule in several models need --model. The whole stream is read; --start and --end choose by event time. --from-window takes the
 rows of one judged window, of its version alone, by the result_id that the API and the page show.
@@ -45,6 +50,10 @@ rows of one judged window, of its version alone, by the result_id that the API a
 			{"each region on its own as well, for a model whose segments are watched", "driftd reference create --name churn-q3 --model churn --from training.csv --segment-by region --out churn.ref"},
 			{"a week of the serving log", "driftd reference create --name churn-week-1 --from events.ndjson.gz --start 2026-11-01 --end 2026-11-08"},
 			{"a week of what the model has seen", "driftd reference create --name churn-week-1 --model churn --from-stream --start 2026-11-01 --end 2026-11-08"},
+			{
+				"test data with what came true, to compare the model's quality with",
+				"driftd reference create --name churn-test --model churn --from test.csv --map prediction=p --map label=churned --task binary",
+			},
 			{"a window that was good", "driftd reference create --name churn-good --model churn --from-window 0d1a9ff2a3d94f7c8f1d54bb29c2a611"},
 			{
 				"a code that is written in digits is a category",
@@ -73,6 +82,15 @@ rows of one judged window, of its version alone, by the result_id that the API a
 			fs.Func("map", "`ROLE=COLUMN`: the column that has a role; may be given again", c.addRole)
 			fs.Func("kind", "`FEATURE=KIND`: numeric or categorical; may be given again", c.addKind)
 			fs.Func("segment-by", "`DIMENSION`: count rows by its values too: those of DIMENSION=V,W or the 10 largest; may be given again (default: --config)", c.addSegment)
+			fs.StringVar(&c.labels.Task, "task", "", "`TASK`: what is predicted, where rows have labels: binary, multiclass or regression (default: --config)")
+			fs.StringVar(&c.labels.Positive, "positive", "", "`CLASS`: with --task binary, the positive class of the labels (default: 1 or true)")
+			fs.StringVar(&c.labels.Negative, "negative", "", "`CLASS`: with --task binary, the other one (default: 0 or false; with --positive every other)")
+			fs.Float64Var(&c.labels.Threshold, "threshold", quality.DefaultThreshold, "`SCORE`: with --task binary, the least score that predicts the positive class")
+			fs.Func("classes", "`CLASS,CLASS…`: with --task multiclass, the classes", func(s string) error {
+				c.labels.Classes = strings.Split(s, ",")
+				return nil
+			})
+			fs.IntVar(&c.labels.Bins, "bins", quality.DefaultBins, "`N`: with --task, calibration bins of equal width")
 			fs.BoolVar(&c.nannyEdges, "nannyml-edges", false, "cut numbers at the edges of NannyML's bins too, which then count exactly")
 			fs.StringVar(&c.out, "out", "", "`FILE`: write the reference there instead of storing it")
 			fs.BoolVar(&c.activate, "activate", false, "compare the model's windows with it from now on")
@@ -99,6 +117,7 @@ type create struct {
 	roles      map[string]string // column by role
 	kinds      map[string]cells.Kind
 	segments   []reference.SegmentBy
+	labels     fold.Labels // how labels are read, where a task is given
 	activate   bool
 }
 
@@ -180,12 +199,13 @@ func (c *create) run(ctx context.Context, con *console, args []string) error {
 			return err
 		}
 		defer l.close()
-		if c.resolution == 0 {
-			c.resolution = l.cfg.Defaults.Resolution
+		c.complete(l.cfg)
+	} else if c.target.config != "" {
+		cfg, err := loadConfig(c.target.config)
+		if err != nil {
+			return err
 		}
-		if c.segments == nil {
-			c.segments = segmentsOf(l.cfg.Model(c.model))
-		}
+		c.complete(cfg)
 	}
 	var ref *reference.Reference
 	var stats reference.Stats
@@ -226,6 +246,31 @@ func (c *create) run(ctx context.Context, con *console, args []string) error {
 	return activate(ctx, con, l, ref.Model, meta)
 }
 
+// complete takes from a configuration what no flag says.
+func (c *create) complete(cfg *config.Config) {
+	if c.resolution == 0 {
+		c.resolution = cfg.Defaults.Resolution
+	}
+	if c.segments == nil {
+		c.segments = segmentsOf(cfg.Model(c.model))
+	}
+	if counted := cfg.Counting().Models[c.model].Labels; c.labels.Task == "" && counted != nil {
+		c.labels = *counted
+	}
+}
+
+// quality says how labels are read; nil: nobody said it.
+func (c *create) quality() *reference.QualityBy {
+	if c.labels.Task == "" {
+		return nil
+	}
+	cfg, err := c.labels.Quality()
+	if err != nil {
+		return nil // checkUsage refused it
+	}
+	return &reference.QualityBy{Config: cfg, Resolution: 0}
+}
+
 func (c *create) checkUsage(args []string) error {
 	if err := noArguments(args); err != nil {
 		return err
@@ -252,8 +297,15 @@ func (c *create) checkUsage(args []string) error {
 		return usageError("--end %s is not after --start %s", instant(c.end), instant(c.start))
 	case c.pane < 0 || c.pane%time.Millisecond != 0 || (c.pane > 0 && 24*time.Hour%c.pane != 0):
 		return usageError("--pane %s: must divide a day, such as 1m, 15m or 1h; 0 counts no panes", c.pane)
+	case c.labels.Task == "" && (c.labels.Positive != "" || c.labels.Negative != "" || c.labels.Classes != nil):
+		return usageError("--positive, --negative and --classes need a --task")
 	case c.resolution < 0:
 		return usageError("--resolution %d: must be 10 or more", c.resolution)
+	}
+	if c.labels.Task != "" {
+		if _, err := c.labels.Spec(); err != nil {
+			return usageError("--task: %v", err)
+		}
 	}
 	if c.name == "" && c.fromStream {
 		return usageError("a stream suggests no name: give --name")
@@ -300,7 +352,7 @@ func (c *create) options(source string) reference.Options {
 	}
 	return reference.Options{
 		Name: c.name, Model: c.model, Source: source, Start: c.start, End: c.end, Resolution: c.resolution,
-		MaxCategories: 0, Kinds: c.kinds, Segments: c.segments, Edges: nil, NannyMLEdges: c.nannyEdges, Pane: c.pane.Milliseconds(), PaneBytes: 0, MaxBytes: c.maxMemory << 20, Deduplicated: false, Mixed: false,
+		MaxCategories: 0, Kinds: c.kinds, Segments: c.segments, Quality: c.quality(), Edges: nil, NannyMLEdges: c.nannyEdges, Pane: c.pane.Milliseconds(), PaneBytes: 0, MaxBytes: c.maxMemory << 20, Deduplicated: false, Mixed: false,
 	}
 }
 
@@ -336,8 +388,15 @@ func (c *create) report(con *console, ref *reference.Reference, s reference.Stat
 	}
 	_, err := fmt.Fprintf(con.stdout, "reference %s for %s: %s, %s, %s; %s\n  %s\n", ref.Name, model, count(ref.Rows, "row", "rows"),
 		count(len(ref.Features), "feature", "features and parts of the prediction"), span, done, ref.Fingerprint())
+	if line := qualityLine(ref.Quality); err == nil && line != "" {
+		_, err = fmt.Fprintf(con.stdout, "  quality: %s\n", line)
+	}
+	labels := s.Labels
+	if ref.Quality != nil {
+		labels = 0 // joined by id
+	}
 	left := map[string]uint64{
-		"labels": s.Labels, "rows with a repeated id": s.Duplicates, "rows of other models": s.OtherModel,
+		"labels": labels, "rows with a repeated id": s.Duplicates, "rows of other models": s.OtherModel,
 		"rows outside of the span": s.Outside, "rows without a time": s.WithoutTime,
 	}
 	for _, what := range slices.Sorted(maps.Keys(left)) {
@@ -345,10 +404,27 @@ func (c *create) report(con *console, ref *reference.Reference, s reference.Stat
 			fmt.Fprintf(con.stderr, "left out: %s %s\n", grouped(left[what]), what)
 		}
 	}
+	if s.Labels+s.Labelled > 0 && c.labels.Task == "" {
+		fmt.Fprintln(con.stderr, "note: there are labels; to compare the quality of windows with that of these rows, configure the model's labels, or give --task")
+	}
 	for _, note := range ref.Notes() {
 		fmt.Fprintf(con.stderr, "warning: %s\n", note)
 	}
 	return err
+}
+
+// qualityLine says what a reference knows of its quality, empty: nothing.
+func qualityLine(c *quality.Counts) string {
+	if c == nil {
+		return ""
+	}
+	said := []string{fmt.Sprintf("%s, labels of %s of %s", c.Spec().Task(), grouped(c.Labels()), count(c.Predictions(), "row", "rows"))}
+	for _, m := range quality.Evaluate(c) {
+		if slices.Contains([]string{"accuracy", "roc_auc", "mae"}, m.Name) && m.Value != nil {
+			said = append(said, fmt.Sprintf("%s %.4g", m.Name, *m.Value))
+		}
+	}
+	return strings.Join(said, ", ")
 }
 
 // writeFile replaces a file so that a reader sees the old or the new bytes, never a part.

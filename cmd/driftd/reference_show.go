@@ -10,6 +10,7 @@ import (
 
 	"github.com/driftd/driftd/cells"
 	"github.com/driftd/driftd/journal"
+	"github.com/driftd/driftd/quality"
 	"github.com/driftd/driftd/reference"
 	"github.com/driftd/driftd/result"
 )
@@ -59,7 +60,18 @@ type referenceDoc struct {
 	Pane       int64        `json:"pane_ms"`       // length of the panes that rows with times are counted by; 0: they are not
 	Panes      int          `json:"panes"`         // panes with rows
 	Features   []featureDoc `json:"features"`
+	Quality    *qualityDoc  `json:"quality"` // null: it says nothing of its quality
 	Notes      []string     `json:"notes"`
+}
+
+// qualityDoc is what a reference knows of the quality of its predictions.
+type qualityDoc struct {
+	Task        string            `json:"task"`
+	Read        string            `json:"read"` // as what predictions and labels are read, for people
+	Predictions uint64            `json:"predictions"`
+	Labels      uint64            `json:"labels"`
+	Metrics     []result.Metric   `json:"metrics"`
+	Confusion   *result.Confusion `json:"confusion"` // null for a regression
 }
 
 type featureDoc struct {
@@ -95,7 +107,15 @@ func showReference(ctx context.Context, con *console, refs *journal.References, 
 func describeReference(meta journal.ReferenceMeta, ref *reference.Reference) referenceDoc {
 	doc := referenceDoc{
 		ReferenceMeta: meta, Resolution: ref.Resolution, Latency: 0, Pane: ref.Pane, Panes: len(ref.Panes),
-		Features: make([]featureDoc, 0, len(ref.Features)), Notes: ref.Notes(),
+		Features: make([]featureDoc, 0, len(ref.Features)), Quality: nil, Notes: ref.Notes(),
+	}
+	if c := ref.Quality; c != nil {
+		doc.Quality = &qualityDoc{
+			Task: c.Spec().Task().String(), Read: c.Spec().Describe(), Predictions: c.Predictions(), Labels: c.Labels(), Metrics: quality.Evaluate(c), Confusion: nil,
+		}
+		if classes, matrix := c.Confusion(); matrix != nil {
+			doc.Quality.Confusion = &result.Confusion{Classes: classes, Matrix: matrix}
+		}
 	}
 	if doc.Notes == nil {
 		doc.Notes = []string{}
@@ -155,10 +175,31 @@ func writeReference(con *console, doc referenceDoc) error {
 	if err := w.Flush(); err != nil {
 		return err
 	}
+	if err := writeQuality(con, doc.Quality); err != nil {
+		return err
+	}
 	for _, note := range doc.Notes {
 		fmt.Fprintf(con.stdout, "\nnote: %s\n", note)
 	}
 	return nil
+}
+
+// writeQuality prints the metrics of a reference that has them.
+func writeQuality(con *console, q *qualityDoc) error {
+	if q == nil {
+		return nil
+	}
+	fmt.Fprintf(con.stdout, "\nquality of %s: labels of %d of %d rows\n\n", plainText(q.Read), q.Labels, q.Predictions)
+	w := tabwriter.NewWriter(con.stdout, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(w, "METRIC\tVALUE\tLOWER\tUPPER\tROWS")
+	for _, m := range q.Metrics {
+		name := m.Name
+		if m.Class != "" {
+			name += " of " + plainText(m.Class)
+		}
+		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%d\n", name, number(m.Value), number(m.Lower), number(m.Upper), m.N)
+	}
+	return w.Flush()
 }
 
 // number writes a number with six digits, or a dash where there is none.

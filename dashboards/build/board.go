@@ -36,6 +36,9 @@ type variable struct {
 	multi       bool
 	metric      string // of Prometheus, which has the label; empty: it has not
 	first       string // what is chosen in the beginning
+	numbers     bool   // the values are numbers, and the largest is chosen in the beginning
+
+	choices []string // of InfluxDB: what there is to choose, where it is no tag but a part of the names of fields
 }
 
 // uid is a dashboard's address in Grafana, and the name of its file.
@@ -127,9 +130,12 @@ func (b board) templates(v variant) []dashboard.VariableModel {
 	}
 	for _, x := range b.variables {
 		text := ""
-		if v != prometheus {
+		switch {
+		case v != prometheus && x.choices != nil:
+			out = append(out, custom(x))
+		case v != prometheus:
 			text = values(v, x.measurement, x.tag, x.within...)
-		} else if x.metric != "" {
+		case x.metric != "":
 			matchers := make([]string, 0, len(x.within))
 			for _, c := range x.within {
 				matchers = append(matchers, matcher(c.tag))
@@ -137,7 +143,11 @@ func (b board) templates(v variant) []dashboard.VariableModel {
 			text = fmt.Sprintf("label_values(%s, %s)", series(x.metric, matchers...), x.tag)
 		}
 		if text != "" {
-			out = append(out, b.query(v, x.tag, x.label, text, x.multi, x.first))
+			q := b.query(v, x.tag, x.label, text, x.multi, x.first)
+			if x.numbers {
+				q.Sort = new(dashboard.VariableSortNumericalDesc)
+			}
+			out = append(out, q)
 		}
 	}
 	return append(out, dashboard.VariableModel{
@@ -165,6 +175,18 @@ func (b board) query(v variant, name, label, text string, multi bool, first stri
 		m.Current = &dashboard.VariableOption{Selected: new(true), Text: word("All"), Value: word("$__all")}
 	case first != "":
 		m.Current = option(first)
+	}
+	return m
+}
+
+// custom is a variable whose values are known.
+func custom(x variable) dashboard.VariableModel {
+	m := dashboard.VariableModel{
+		Type: dashboard.VariableTypeCustom, Name: x.tag, Label: &x.label, Query: &dashboard.StringOrMap{String: new(strings.Join(x.choices, ","))},
+		Multi: new(false), IncludeAll: new(false), Hide: new(dashboard.VariableHideDontHide), Current: option(x.first),
+	}
+	for _, c := range x.choices {
+		m.Options = append(m.Options, dashboard.VariableOption{Selected: new(c == x.first), Text: word(c), Value: word(c)})
 	}
 	return m
 }

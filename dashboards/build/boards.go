@@ -44,8 +44,8 @@ func fleet() board {
 		name: "fleet", title: "Fleet", from: "7d", alerts: []condition{among(influx.TagModel)},
 		about: "All models that driftd watches: which of them drift, how much, and how much traffic they have. All versions and segments together.",
 		variables: []variable{
-			{tag: influx.TagModel, label: "Model", measurement: influx.MeasurementSummary, within: nil, multi: true, metric: "driftd_model_events", first: ""},
-			{tag: influx.TagWindow, label: "Window", measurement: influx.MeasurementSummary, within: nil, multi: true, metric: "driftd_model_events", first: ""},
+			{tag: influx.TagModel, label: "Model", measurement: influx.MeasurementSummary, within: nil, multi: true, metric: "driftd_model_events", first: "", numbers: false, choices: nil},
+			{tag: influx.TagWindow, label: "Window", measurement: influx.MeasurementSummary, within: nil, multi: true, metric: "driftd_model_events", first: "", numbers: false, choices: nil},
 		},
 		sections: []section{
 			{"Now", []panel{
@@ -120,10 +120,10 @@ func tableOf(of map[variant]ask, metrics, matchers []string) []map[variant]ask {
 func chosenModel(metric string) []variable {
 	m := []condition{chosen(influx.TagModel)}
 	return []variable{
-		{tag: influx.TagModel, label: "Model", measurement: influx.MeasurementSummary, within: nil, multi: false, metric: metric, first: ""},
-		{tag: influx.TagVersion, label: "Version", measurement: influx.MeasurementSummary, within: m, multi: false, metric: "", first: "*"},
-		{tag: influx.TagSegment, label: "Segment", measurement: influx.MeasurementSummary, within: m, multi: false, metric: "", first: "*"},
-		{tag: influx.TagWindow, label: "Window", measurement: influx.MeasurementSummary, within: m, multi: false, metric: metric, first: ""},
+		{tag: influx.TagModel, label: "Model", measurement: influx.MeasurementSummary, within: nil, multi: false, metric: metric, first: "", numbers: false, choices: nil},
+		{tag: influx.TagVersion, label: "Version", measurement: influx.MeasurementSummary, within: m, multi: false, metric: "", first: "*", numbers: false, choices: nil},
+		{tag: influx.TagSegment, label: "Segment", measurement: influx.MeasurementSummary, within: m, multi: false, metric: "", first: "*", numbers: false, choices: nil},
+		{tag: influx.TagWindow, label: "Window", measurement: influx.MeasurementSummary, within: m, multi: false, metric: metric, first: "", numbers: false, choices: nil},
 	}
 }
 
@@ -159,8 +159,8 @@ func model() board {
 		series("driftd_model_latency_seconds", append(matchers, `q="0.95"`)...)+" / "+series("driftd_model_latency_reference_seconds", append(matchers, `q="0.95"`)...),
 		"p95", false))
 	return board{
-		name: "model", title: "Model", from: "7d", alerts: []condition{chosen(influx.TagModel)}, variables: chosenModel("driftd_model_events"),
-		about: "One model: which features drift and since when, its latency against the reference, its traffic, errors and labels.",
+		name: "model", title: "Model", from: "7d", alerts: []condition{chosen(influx.TagModel)}, variables: append(chosenModel("driftd_model_events"), ofQuality()...),
+		about: "One model: which features drift and since when, its latency against the reference, its traffic, errors and labels, and how right it is.",
 		sections: []section{
 			{"Now", []panel{
 				{
@@ -247,8 +247,108 @@ func model() board {
 					asks:  one(only(prom(series("driftd_model_complete", matchers...), "", true))),
 				},
 			}},
+			rightness(),
 		},
 	}
+}
+
+// chosenMetric is the metric of quality that is chosen, as a part of the names of fields and as a label of Prometheus.
+const (
+	chosenMetric = "${metric:raw}"
+	metricLabel  = "metric"
+)
+
+// qualityMetrics are the metrics to choose from: the first ones of each task, and those of probabilities. TestQualityIsChosenFromWhatIsMeasured holds them to
+// package quality.
+func qualityMetrics() []string {
+	return []string{
+		"accuracy", "balanced_accuracy", "precision", "recall", "specificity", "f1", "macro_f1", "mcc", "roc_auc", "macro_roc_auc", "average_precision",
+		"log_loss", "brier", "ece", "mae", "rmse", "bias", "mape", "r2",
+	}
+}
+
+// ofQuality are the variables of the panels about quality.
+func ofQuality() []variable {
+	return []variable{
+		{
+			tag: influx.TagMaturity, label: "Labels waited for (ms)", measurement: influx.MeasurementQuality, within: []condition{chosen(influx.TagModel)}, multi: false,
+			metric: "", first: "", numbers: true, choices: nil,
+		},
+		{
+			tag: metricLabel, label: "Metric of quality", measurement: "", within: nil, multi: false, metric: "driftd_model_quality", first: "accuracy", numbers: false,
+			choices: qualityMetrics(),
+		},
+	}
+}
+
+// rightness is the section of a model's dashboard about its quality.
+func rightness() section {
+	matured := func(fields ...string) selection {
+		return pick(influx.MeasurementQuality, append(ofModel(), chosen(influx.TagMaturity)), fields...)
+	}
+	atOnce := func(fields ...string) selection {
+		return pick(influx.MeasurementQuality, append(ofModel(), is(influx.TagMaturity, "0")), fields...)
+	}
+	band := func(name string) []string {
+		return []string{name, name + influx.SuffixLower, name + influx.SuffixUpper}
+	}
+	matchers := []string{matcher(influx.TagModel), matcher(influx.TagWindow)}
+	measured := []string{matchers[0], matchers[1], matcher(metricLabel)}
+	baseline := "label_replace(" + series("driftd_model_quality_reference", measured...) + `, "of", "reference", "", "")`
+	delay := func(q string) string {
+		return series("driftd_model_label_delay_seconds", append(matchers[:2:2], fmt.Sprintf("q=%q", q))...) + " * 1000"
+	}
+	estimate := influx.EstimateOf + chosenMetric
+	return section{"Quality", []panel{
+		{
+			kind: number, title: "Quality", unit: "none", width: 4, height: 8,
+			about: "The chosen metric in the newest window that has it.",
+			asks:  one(with(matured(chosenMetric).lines(), prom(series("driftd_model_quality", measured...), "", true))),
+		},
+		{
+			kind: lines, title: "Quality over time", unit: "none", width: 10, height: 8,
+			about: "The chosen metric with its 95 % interval, and the reference's where it has labels, as far as labels had come at the chosen maturity. " +
+				"A window that lost labels looks better or worse than it is: see the coverage.",
+			asks: []map[variant]ask{
+				with(matured(append(band(chosenMetric), influx.BaselineOf+chosenMetric)...).lines(),
+					prom(series("driftd_model_quality", measured...)+" or "+baseline, "{{metric}} {{of}}", false)),
+				only(prom(series("driftd_model_quality_bound", measured...), "{{metric}} {{bound}}", false)),
+			},
+		},
+		{
+			kind: lines, title: "Estimated without labels, and measured", unit: "none", width: 10, height: 8,
+			about: "What the chosen metric should be, estimated from the probabilities when the window closed, with its band; and what labels said later. Metrics " +
+				"without an estimate, such as those of a regression, have the second line alone.",
+			asks: []map[variant]ask{
+				with(atOnce(band(estimate)...).lines(), prom(series("driftd_model_quality_estimate", measured...), "estimate", false)),
+				with(matured(chosenMetric).lines(), prom(series("driftd_model_quality", measured...), "measured", false)),
+				only(prom(series("driftd_model_quality_estimate_bound", measured...), "estimate {{bound}}", false)),
+			},
+		},
+		{
+			kind: number, title: "Label coverage", unit: "percentunit", width: 4, height: 8,
+			about: "Labels over predictions, in the newest window of the chosen maturity.",
+			asks:  one(with(matured(influx.FieldCoverage).lines(), prom(series("driftd_model_label_coverage_ratio", matchers...), "", true))),
+		},
+		{
+			kind: lines, title: "Label coverage over time", unit: "percentunit", width: 10, height: 8, zero: true,
+			about: "Labels over predictions of each window. A fall comes first: a feed that loses the failures looks like a better model.",
+			asks:  one(with(matured(influx.FieldCoverage).lines(), prom(series("driftd_model_label_coverage_ratio", matchers...), "coverage", false))),
+		},
+		{
+			kind: lines, title: "Delay of labels", unit: "ms", width: 10, height: 8, zero: true,
+			about: "From a prediction to its label: the median and the 95th percentile of the labels that had come.",
+			asks: []map[variant]ask{
+				with(matured(influx.FieldDelayP50, influx.FieldDelayP95).lines(), prom(delay("0.5"), "p50", false)),
+				only(prom(delay("0.95"), "p95", false)),
+			},
+		},
+		{
+			kind: lines, title: "Predictions and their labels", unit: "short", width: 24, height: 8, zero: true,
+			about: "Predictions of each window, labels that came for them, labels that corrected an earlier one, labels without a prediction, and predictions that could not wait.",
+			asks:  one(matured(influx.FieldPredictions, influx.FieldLabels, influx.FieldCorrected, influx.FieldUnmatched, influx.FieldEvicted).lines()),
+		},
+	}}
 }
 
 // feature shows one feature.
@@ -258,11 +358,11 @@ func feature() board {
 	of := func(fields ...string) selection { return pick(influx.MeasurementFeature, where, fields...) }
 	variables := append(chosenModel(gateName),
 		variable{
-			tag: influx.TagRole, label: "Role", measurement: influx.MeasurementFeature, within: []condition{chosen(influx.TagModel)}, multi: false, metric: gateName, first: "feature",
+			tag: influx.TagRole, label: "Role", measurement: influx.MeasurementFeature, within: []condition{chosen(influx.TagModel)}, multi: false, metric: gateName, first: "feature", numbers: false, choices: nil,
 		},
 		variable{
 			tag: influx.TagFeature, label: "Feature", measurement: influx.MeasurementFeature, within: []condition{chosen(influx.TagModel), chosen(influx.TagRole)}, multi: false,
-			metric: gateName, first: "",
+			metric: gateName, first: "", numbers: false, choices: nil,
 		})
 	onPage := []link{{"Open driftd's page of the feature", "${driftd}/models/${model:percentencode}/features/${feature:percentencode}?${role:queryparam}"}}
 	threshold := func(level string) ask {
@@ -352,7 +452,7 @@ func pipeline() board {
 		name: "pipeline", title: "Pipeline", from: "6h", alerts: nil,
 		about: "How driftd itself does: whether it keeps up, what it refused, whether its store and receivers take what it has to say.",
 		variables: []variable{
-			{tag: influx.TagPartition, label: "Partition", measurement: influx.MeasurementPipeline, within: nil, multi: true, metric: "driftd_partition_owner", first: ""},
+			{tag: influx.TagPartition, label: "Partition", measurement: influx.MeasurementPipeline, within: nil, multi: true, metric: "driftd_partition_owner", first: "", numbers: false, choices: nil},
 		},
 		sections: []section{
 			{"Now", []panel{

@@ -7,6 +7,9 @@
 // serving.json is {"version":"2","previous":"1"}. When an incident of error_rate or latency of exactly the version that serves begins,
 // the previous one serves again and the file is replaced in one step. An incident of another version, an old one that is delivered again,
 // and one that has no previous version change nothing: so it is safe to be told twice.
+//
+// With --verdicts it also reads the verdicts of driftd on versions that are compared (docs/versions.md), and puts the previous version back when the one
+// that serves is to be rolled back.
 package main
 
 import (
@@ -21,6 +24,7 @@ import (
 	"os/signal"
 	"path/filepath"
 	"slices"
+	"strings"
 	"syscall"
 	"time"
 
@@ -41,11 +45,19 @@ type transition struct {
 	Title string `json:"title"`
 }
 
+// verdict is what this program reads of docs/schema/verdict.schema.json.
+type verdict struct {
+	ResultID  string   `json:"result_id"`
+	Candidate string   `json:"candidate"`
+	Verdict   string   `json:"verdict"`
+	Reasons   []string `json:"reasons"`
+}
+
 // serving is the file that says which version serves.
 type serving struct {
 	Version  string `json:"version"`
 	Previous string `json:"previous,omitempty"`
-	Why      string `json:"why,omitempty"` // the incident that made it so
+	Why      string `json:"why,omitempty"` // the incident or verdict that made it so
 }
 
 func main() {
@@ -64,34 +76,60 @@ func run(ctx context.Context, logger *slog.Logger) error {
 	token := flag.String("token-file", "", "a file with the broker's token")
 	stream := flag.String("stream", "DRIFTD_ALERTS", "the stream that keeps the alerts; it is created when missing")
 	model := flag.String("model", "", "the model that is served")
+	verdicts := flag.Bool("verdicts", false, "act on verdicts about versions, too")
 	file := flag.String("serving", "serving.json", "the file that says which version serves")
 	flag.Parse()
 	if *model == "" {
 		return errors.New("which model? give --model")
 	}
-	consumer, closed, err := open(ctx, *url, *token, *stream, *model)
+	js, closed, err := open(*url, *token)
 	if err != nil {
 		return err
 	}
 	defer closed()
+	alerts, err := watchAlerts(ctx, js, *stream, *model)
+	if err != nil {
+		return fmt.Errorf("opening the stream of alerts: %w", err)
+	}
+	if *verdicts {
+		told, err := watchVerdicts(ctx, js, *model)
+		if err != nil {
+			return fmt.Errorf("opening the stream of verdicts: %w", err)
+		}
+		done := make(chan error, 1)
+		rctx, stop := context.WithCancel(ctx)
+		go func() {
+			defer stop() // one that cannot be read ends the program
+			done <- follow(rctx, logger, alerts, *file, ofTransition)
+		}()
+		logger.Info("watching the verdicts, too", slog.String("model", *model))
+		err = follow(rctx, logger, told, *file, ofVerdict)
+		stop()
+		return errors.Join(err, <-done)
+	}
 	logger.Info("watching the version that serves", slog.String("model", *model), slog.String("stream", *stream))
+	return follow(ctx, logger, alerts, *file, ofTransition)
+}
+
+// follow acts on the messages of a consumer until the context ends.
+func follow(ctx context.Context, logger *slog.Logger, consumer jetstream.Consumer, file string, read func([]byte) (bad, error)) error {
 	for ctx.Err() == nil {
 		msg, err := consumer.Next(jetstream.FetchContext(ctx))
 		if errors.Is(err, nats.ErrTimeout) || errors.Is(err, context.DeadlineExceeded) || ctx.Err() != nil {
 			continue
 		}
 		if err != nil {
-			return fmt.Errorf("reading alerts: %w", err)
+			return fmt.Errorf("reading from the broker: %w", err)
 		}
-		if err := handle(logger, msg, *file); err != nil {
-			return err // the transition is delivered again when the program is started again
+		if err := handle(logger, msg, file, read); err != nil {
+			return err // the message is delivered again when the program is started again
 		}
 	}
 	return nil
 }
 
-// open connects to the broker and returns a consumer that remembers where this program is.
-func open(ctx context.Context, url, tokenFile, stream, model string) (jetstream.Consumer, func(), error) {
+// open connects to the broker.
+func open(url, tokenFile string) (jetstream.JetStream, func(), error) {
 	options := []nats.Option{nats.Name("rollback"), nats.MaxReconnects(-1)}
 	if tokenFile != "" {
 		token, err := os.ReadFile(tokenFile)
@@ -105,30 +143,65 @@ func open(ctx context.Context, url, tokenFile, stream, model string) (jetstream.
 		return nil, nil, fmt.Errorf("connecting: %w", err)
 	}
 	js, err := jetstream.New(nc)
-	if err == nil {
-		_, err = js.CreateOrUpdateStream(ctx, jetstream.StreamConfig{Name: stream, Subjects: []string{"driftd.alerts.>"}, MaxAge: 30 * 24 * time.Hour})
-	}
-	var consumer jetstream.Consumer
-	if err == nil {
-		consumer, err = js.CreateOrUpdateConsumer(ctx, stream, jetstream.ConsumerConfig{
-			Durable: "rollback-" + model, AckPolicy: jetstream.AckExplicitPolicy, FilterSubject: "driftd.alerts." + model,
-		})
-	}
 	if err != nil {
 		nc.Close()
-		return nil, nil, fmt.Errorf("opening the stream of alerts: %w", err)
+		return nil, nil, fmt.Errorf("connecting: %w", err)
 	}
-	return consumer, nc.Close, nil
+	return js, nc.Close, nil
 }
 
-// handle rolls back if the transition says that the version that serves is bad.
-func handle(logger *slog.Logger, msg jetstream.Msg, file string) error {
+// watchAlerts returns a consumer of the alerts that remembers where this program is.
+func watchAlerts(ctx context.Context, js jetstream.JetStream, stream, model string) (jetstream.Consumer, error) {
+	_, err := js.CreateOrUpdateStream(ctx, jetstream.StreamConfig{Name: stream, Subjects: []string{"driftd.alerts.>"}, MaxAge: 30 * 24 * time.Hour})
+	if err != nil {
+		return nil, err
+	}
+	return js.CreateOrUpdateConsumer(ctx, stream, jetstream.ConsumerConfig{
+		Durable: "rollback-" + model, AckPolicy: jetstream.AckExplicitPolicy, FilterSubject: "driftd.alerts." + model,
+	})
+}
+
+// watchVerdicts returns a consumer of the verdicts, which driftd's own outbox keeps. It begins with the newest: what an earlier version was is history.
+func watchVerdicts(ctx context.Context, js jetstream.JetStream, model string) (jetstream.Consumer, error) {
+	return js.CreateOrUpdateConsumer(ctx, "DRIFTD_OUTBOX", jetstream.ConsumerConfig{
+		Durable: "rollback-verdicts-" + model, AckPolicy: jetstream.AckExplicitPolicy, DeliverPolicy: jetstream.DeliverLastPerSubjectPolicy,
+		FilterSubject: "driftd.verdicts." + model,
+	})
+}
+
+// bad is a version that should not serve, and why; empty: none.
+type bad struct{ version, why, title string }
+
+func ofTransition(data []byte) (bad, error) {
 	var t transition
-	if err := json.Unmarshal(msg.Data(), &t); err != nil {
-		logger.Warn("a message is no transition", slog.String("subject", msg.Subject()), slog.Any("err", err))
-		return msg.Term()
+	if err := json.Unmarshal(data, &t); err != nil {
+		return bad{}, err
 	}
 	if t.To != "firing" || t.From == "firing" || !slices.Contains([]string{"error_rate", "latency"}, t.Kind) {
+		return bad{}, nil
+	}
+	return bad{t.Key.Version, t.Incident, t.Title}, nil
+}
+
+func ofVerdict(data []byte) (bad, error) {
+	var v verdict
+	if err := json.Unmarshal(data, &v); err != nil {
+		return bad{}, err
+	}
+	if v.Verdict != "roll_back" {
+		return bad{}, nil
+	}
+	return bad{v.Candidate, v.ResultID, strings.Join(v.Reasons, "; ")}, nil
+}
+
+// handle rolls back if a message says that the version that serves is bad.
+func handle(logger *slog.Logger, msg jetstream.Msg, file string, read func([]byte) (bad, error)) error {
+	t, err := read(msg.Data())
+	if err != nil {
+		logger.Warn("a message cannot be read", slog.String("subject", msg.Subject()), slog.Any("err", err))
+		return msg.Term()
+	}
+	if t.version == "" {
 		return msg.Ack()
 	}
 	data, err := os.ReadFile(file)
@@ -139,14 +212,14 @@ func handle(logger *slog.Logger, msg jetstream.Msg, file string) error {
 	if err := json.Unmarshal(data, &now); err != nil {
 		return fmt.Errorf("reading which version serves: %w", err)
 	}
-	if now.Version != t.Key.Version || now.Previous == "" {
-		logger.Info("nothing to roll back", slog.String("alert", t.Title), slog.String("serves", now.Version))
+	if now.Version != t.version || now.Previous == "" {
+		logger.Info("nothing to roll back", slog.String("for", t.title), slog.String("serves", now.Version))
 		return msg.Ack()
 	}
-	if err := replace(file, serving{Version: now.Previous, Previous: "", Why: t.Incident}); err != nil {
+	if err := replace(file, serving{Version: now.Previous, Previous: "", Why: t.why}); err != nil {
 		return err
 	}
-	logger.Info("rolled back", slog.String("alert", t.Title), slog.String("from", now.Version), slog.String("to", now.Previous))
+	logger.Info("rolled back", slog.String("for", t.title), slog.String("from", now.Version), slog.String("to", now.Previous))
 	return msg.Ack()
 }
 

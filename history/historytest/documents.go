@@ -111,6 +111,7 @@ func (w Result) Documents(tb testing.TB) []Document {
 		ThroughputHz: float64(w.Events) / 3600, Errors: 3, Status: map[string]uint64{"ok": w.Events},
 		ThroughputRatio: result.Stat{Value: new(1.25), Lower: new(1.0), Upper: new(1.5)},
 		ErrorRate:       result.Stat{Value: new(0.0625), Lower: new(0.03125), Upper: new(0.125)},
+		ErrorChange:     result.Stat{Value: new(0.03125), Lower: new(0.015625), Upper: new(0.0625), Baseline: new(0.03125)},
 		StatusShare:     map[string]result.Stat{"ok": {Value: new(1.0), Lower: new(0.75), Upper: new(1.0)}},
 		Latency: result.Latency{
 			Count: w.Events, Invalid: 1, Mean: new(12.5), Min: new(0.5), Max: new(99.0), RelativeError: 0.01,
@@ -154,6 +155,45 @@ func (w Result) Quality(tb testing.TB, maturity int64, labels uint64) Document {
 		Estimate: &result.Estimate{Predictions: w.Events, Left: 0, Calibration: "none", Assumptions: []string{}, Metrics: metrics[:1]}, Reasons: []string{},
 	}
 	return Document{ID: q.ResultID, Data: Marshal(tb, q)}
+}
+
+// Verdict makes what a comparison of the model credit said of the window that begins at an hour, in a reading.
+func Verdict(tb testing.TB, compare string, hour int, reading uint64, maturity int64) Document {
+	tb.Helper()
+	r := Hourly(hour)
+	key := result.Key{Model: r.Key().Model, Version: "2", Segment: result.All}
+	lower, value, upper := -0.01, 0.002, 0.009
+	share := 0.25
+	c := result.Comparison{ //nolint:exhaustruct // what no store looks at
+		Schema: result.SchemaVersion, Type: "verdict", ResultID: result.ComparisonID(key, compare, r.Window(), r.Size, r.Fingerprint, maturity), Key: key,
+		Compare: compare, Mode: "canary", Baseline: "1", Candidate: "2", Window: r.Window(), Maturity: maturity, Reading: reading, Since: 0, Windows: reading,
+		Complete: true, Ref: r.ref(), Verdict: result.Promote, Reasons: []string{"error_rate: not worse"}, Notes: []string{},
+		Total:  result.Sides{Baseline: 300, Candidate: 100, BaselineErrors: 3, CandidateErrors: 1},
+		Guards: []result.Guard{{Metric: "error_rate", State: result.GuardNotWorse, Margin: 0.01, Difference: result.Stat{Value: &value, Lower: &lower, Upper: &upper}}}, //nolint:exhaustruct // the difference
+		Split:  result.Split{Total: &share},                                                                                                                             //nolint:exhaustruct // the share
+	}
+	return Document{ID: c.ResultID, Data: Marshal(tb, c)}
+}
+
+// Fairness makes the document about what the result's window did to the groups of a dimension.
+func (w Result) Fairness(tb testing.TB, maturity int64, dimension string) Document {
+	tb.Helper()
+	value, lower, upper, p := 0.25, 0.125, 0.5, 0.001
+	rates := []result.Metric{{Name: "selection_rate", N: 40, Value: &value, Lower: &lower, Upper: &upper}, {Name: "true_positive_rate", Reason: "no positive label in this group"}}
+	f := result.Fairness{
+		Schema: result.SchemaVersion, Type: "fairness", ResultID: result.FairnessID(w.Key(), w.Window(), w.Size, w.Fingerprint, maturity, dimension),
+		Key: w.Key(), Window: w.Window(), Dimension: dimension, Maturity: maturity, Final: maturity > 0, Ref: w.ref(), Positive: "1", Level: 0.95, NMin: 30,
+		Groups: []result.FairnessGroup{
+			{Group: "f", Predictions: 40, Selected: 10, Labels: 20, Positives: 0, Compared: true, Rates: rates, Reason: ""},
+			{Group: "none", Predictions: 40, Selected: 20, Labels: 0, Positives: 0, Compared: true, Rates: rates[:1], Reason: ""},
+		},
+		Gaps: []result.FairnessGap{
+			{Metric: result.DemographicParityDifference, Value: &value, Lower: &lower, Upper: &upper, PValue: &p, Low: "f", High: "none", Left: []string{}, Reason: ""},
+			{Metric: result.AccuracyDifference, Value: nil, Lower: nil, Upper: nil, PValue: nil, Low: "", High: "", Left: []string{"f"}, Reason: "fewer than two groups have 30 labels"},
+		},
+		Ungrouped: 3, Reasons: []string{},
+	}
+	return Document{ID: f.ResultID, Data: Marshal(tb, f)}
 }
 
 // Marshal writes v as the fold does.

@@ -16,7 +16,7 @@ import (
 	"github.com/driftd/driftd/result"
 )
 
-// ModelReader, WindowReader and QualityReader are the questions; they are those of package web, which this package may not import.
+// ModelReader, WindowReader, QualityReader and VerdictReader are the questions; they are those of package web, which this package may not import.
 type (
 	// ModelReader answers what models and incidents there are.
 	ModelReader interface {
@@ -32,9 +32,15 @@ type (
 		FeatureSeries(ctx context.Context, q history.FeatureQuery) (*history.FeatureSeries, error)
 		Heat(ctx context.Context, q history.WindowsQuery) (*history.Heat, error)
 	}
-	// QualityReader answers what was said of the quality of windows.
+	// VerdictReader answers what was said of versions that are compared.
+	VerdictReader interface {
+		Verdicts(ctx context.Context, q history.VerdictsQuery) (*history.Verdicts, error)
+	}
+
+	// QualityReader answers what was said of the quality and the fairness of windows.
 	QualityReader interface {
 		Quality(ctx context.Context, q history.QualityQuery) (*history.Quality, error)
+		Fairness(ctx context.Context, q history.FairnessQuery) (*history.Quality, error)
 	}
 )
 
@@ -43,6 +49,7 @@ type Store struct {
 	ModelReader
 	WindowReader
 	QualityReader
+	VerdictReader
 	Write func(ctx context.Context, docs []Document) error
 }
 
@@ -64,6 +71,8 @@ func Run(t *testing.T, open func(t *testing.T) Store) {
 		{"names of every kind", names},
 		{"incidents", alerts},
 		{"the quality of windows", qualities},
+		{"verdicts about versions", verdicts},
+		{"what windows did to groups", groups},
 		{"a window without events is not the newest state", withoutEvents},
 		{"questions that cannot be asked", badQuestions},
 	} {
@@ -548,6 +557,49 @@ func badQuestions(t *testing.T, s Store) {
 	}
 }
 
+// Of each comparison the newest verdict is told, or all of one: in the order of their readings, however they came.
+func verdicts(t *testing.T, s Store) {
+	docs := map[string]Document{
+		"canary 1": Verdict(t, "canary", 0, 1, 0), "canary 2": Verdict(t, "canary", 1, 2, 0), "canary 3": Verdict(t, "canary", 0, 3, 24*Hour),
+		"ab 1": Verdict(t, "ab", 0, 1, 0), "ab 2": Verdict(t, "ab", 1, 2, 0),
+	}
+	s.put(t, Hourly(0).Documents(t)...)
+	s.put(t, Hourly(1).Documents(t)...)
+	before := s.everything(t, "credit")
+	s.put(t, docs["canary 3"], docs["ab 2"], docs["canary 1"])
+	s.put(t, docs["canary 2"], docs["ab 1"], docs["canary 2"], docs["canary 3"])
+	if diff := cmp.Diff(before, s.everything(t, "credit")); diff != "" {
+		t.Errorf("windows (-before +after):\n%s", diff)
+	}
+	ask := func(compare string, page int, want ...string) {
+		t.Helper()
+		q := history.VerdictsQuery{Page: history.Page{Limit: page, Cursor: ""}, Model: "credit", Compare: compare}
+		var expected, got []json.RawMessage
+		for _, name := range want {
+			expected = append(expected, docs[name].Data)
+		}
+		for {
+			page := must(s.Verdicts(t.Context(), q))(t)
+			got = append(got, page.Documents...)
+			if page.Next == "" {
+				break
+			}
+			q.Cursor = page.Next
+		}
+		if diff := cmp.Diff(expected, got); diff != "" {
+			t.Errorf("%+v (-want +got):\n%s", q, diff)
+		}
+	}
+	for _, page := range []int{0, 1, 2} {
+		ask("", page, "ab 2", "canary 3")
+		ask("canary", page, "canary 3", "canary 2", "canary 1")
+		ask("ab", page, "ab 2", "ab 1")
+		ask("none", page)
+	}
+	_, err := s.Verdicts(t.Context(), history.VerdictsQuery{Model: "nobody"}) //nolint:exhaustruct // all of it
+	notFound(t, "model", err)
+}
+
 // The quality of a window is told by the last maturity that has come, or by the one that is asked for; it comes in any order and twice, and
 // leaves what the window itself said as it is.
 func qualities(t *testing.T, s Store) {
@@ -593,4 +645,53 @@ func qualities(t *testing.T, s Store) {
 	ask(history.QualityQuery{Range: history.Range{From: 5 * Hour, To: 6 * Hour}})                                                      //nolint:exhaustruct // nothing
 	_, err := s.Quality(t.Context(), history.QualityQuery{Series: history.Series{Model: "nobody", Version: "", Segment: "", Size: 0}}) //nolint:exhaustruct // all of it
 	notFound(t, "model", err)
+}
+
+// What windows did to groups is told by dimension, beside their quality, as that is.
+func groups(t *testing.T, s Store) {
+	day := 24 * Hour
+	first, second := Hourly(0), Hourly(1)
+	docs := map[string]Document{
+		"0 at once": first.Fairness(t, 0, "sex"), "0 sex": first.Fairness(t, day, "sex"), "0 age": first.Fairness(t, day, "age"),
+		"1 sex": second.Fairness(t, day, "sex"),
+	}
+	s.put(t, first.Documents(t)...)
+	s.put(t, second.Documents(t)...)
+	s.put(t, first.Quality(t, day, 50))
+	s.put(t, docs["0 sex"], docs["1 sex"], docs["0 at once"])
+	s.put(t, docs["0 age"], docs["0 at once"], docs["0 sex"])
+	ask := func(q history.FairnessQuery, inOrder bool, want ...string) {
+		t.Helper()
+		q.Series = credit()
+		var expected, got []string
+		for _, name := range want {
+			expected = append(expected, string(docs[name].Data))
+		}
+		for {
+			page := must(s.Fairness(t.Context(), q))(t)
+			for _, d := range page.Documents {
+				got = append(got, string(d))
+			}
+			if page.Next == "" {
+				break
+			}
+			q.Cursor = page.Next
+		}
+		if !inOrder {
+			slices.Sort(expected)
+			slices.Sort(got)
+		}
+		if diff := cmp.Diff(expected, got); diff != "" {
+			t.Errorf("%+v (-want +got):\n%s", q, diff)
+		}
+	}
+	ask(history.FairnessQuery{Dimension: "sex"}, true, "1 sex", "0 sex")                                                                            //nolint:exhaustruct // all of it
+	ask(history.FairnessQuery{}, false, "1 sex", "0 sex", "0 age")                                                                                  //nolint:exhaustruct // all of them
+	ask(history.FairnessQuery{QualityQuery: history.QualityQuery{Page: history.Page{Limit: 1}}}, false, "1 sex", "0 sex", "0 age")                  //nolint:exhaustruct // page by page
+	ask(history.FairnessQuery{QualityQuery: history.QualityQuery{Maturity: new(int64)}}, true, "0 at once")                                         //nolint:exhaustruct // a maturity
+	ask(history.FairnessQuery{Dimension: "sex", QualityQuery: history.QualityQuery{Range: history.Range{From: Hour, To: 2 * Hour}}}, true, "1 sex") //nolint:exhaustruct // a span
+	ask(history.FairnessQuery{Dimension: "region"}, true)                                                                                           //nolint:exhaustruct // nothing
+	if page := must(s.Quality(t.Context(), history.QualityQuery{Series: credit()}))(t); len(page.Documents) != 1 {                                  //nolint:exhaustruct // all of it
+		t.Errorf("%d documents about quality, want 1", len(page.Documents))
+	}
 }

@@ -4,6 +4,7 @@ package browsertest
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -13,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/chromedp/cdproto"
 	"github.com/chromedp/cdproto/emulation"
 	"github.com/chromedp/cdproto/log"
 	"github.com/chromedp/cdproto/network"
@@ -186,8 +188,15 @@ func (b *Browser) Follow(actions ...chromedp.Action) {
 	b.tb.Helper()
 	ctx, cancel := context.WithTimeout(b.ctx, patience)
 	defer cancel()
-	if _, err := chromedp.RunResponse(ctx, actions...); err != nil {
-		b.tb.Fatalf("following: %v", err)
+	for {
+		_, err := chromedp.RunResponse(ctx, actions...)
+		if err == nil {
+			return
+		}
+		// A page that follows the stream may replace a node between looking it up and clicking it. Nothing was clicked then.
+		if gone := new(cdproto.Error); !errors.As(err, &gone) || !strings.Contains(strings.ToLower(gone.Message), "node with given id") {
+			b.tb.Fatalf("following: %v", err)
+		}
 	}
 }
 

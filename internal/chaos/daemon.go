@@ -22,7 +22,10 @@ import (
 // idleTimeout is the silence after which driftd closes the last windows.
 const idleTimeout = 5 * time.Second
 
-const logTail = 4 << 10 // bytes of a log that are shown after a failure
+const (
+	logTail   = 4 << 10 // bytes of a log that are shown after a failure
+	exitLines = 5       // lines of a log that are kept of a daemon that ended by itself
+)
 
 // daemon is a driftd with its own data directory, in one process after the other.
 type daemon struct {
@@ -33,7 +36,14 @@ type daemon struct {
 	cmd    *exec.Cmd
 	exited chan struct{}
 	kills  atomic.Int64
-	exits  atomic.Int64 // without being killed
+	exits  []exit // without being killed, in the order in which they were seen
+}
+
+// exit is an end that nobody asked for.
+type exit struct {
+	Daemon string `json:"daemon"`
+	Code   int    `json:"code"`
+	Last   string `json:"last"` // lines of its log, the newest last
 }
 
 func newDaemon(o options, dir string, urls []string) (*daemon, error) {
@@ -138,7 +148,7 @@ func (d *daemon) torment(ctx context.Context, rng *rand.Rand, shortest, longest,
 		select {
 		case <-ctx.Done():
 		case <-d.exited:
-			d.exits.Add(1)
+			d.unasked()
 		case <-life.C:
 			d.kill()
 			d.kills.Add(1)
@@ -182,6 +192,12 @@ func (d *daemon) stop() error {
 		return fmt.Errorf("driftd ended with exit code %d:\n%s", code, d.tail())
 	}
 	return nil
+}
+
+// unasked notes that the process ended by itself, and what it said last.
+func (d *daemon) unasked() {
+	lines := strings.Split(strings.TrimSpace(d.tail()), "\n")
+	d.exits = append(d.exits, exit{filepath.Base(d.dir), d.cmd.ProcessState.ExitCode(), strings.Join(lines[max(0, len(lines)-exitLines):], "\n")})
 }
 
 func (d *daemon) tail() string {

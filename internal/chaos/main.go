@@ -228,7 +228,7 @@ func (w *world) settle(ctx context.Context) error {
 			return errors.New("interrupted")
 		}
 		if w.daemons[0].ended() { // the broker was away at its start
-			w.daemons[0].exits.Add(1)
+			w.daemons[0].unasked()
 			if err := w.daemons[0].start(); err != nil {
 				return err
 			}

@@ -22,9 +22,9 @@ type report struct {
 	Resent       uint64 `json:"resent"`        // attempts to publish that had no answer
 	KnownAlready uint64 `json:"known_already"` // of them, messages that were stored all the same
 
-	DriftdKills int64 `json:"driftd_kills"`
-	DriftdExits int64 `json:"driftd_exits"` // by itself, because the broker was away at its start
-	BrokerKills int   `json:"broker_kills"`
+	DriftdKills int64  `json:"driftd_kills"`
+	DriftdExits []exit `json:"driftd_exits"` // by itself
+	BrokerKills int    `json:"broker_kills"`
 
 	CutBefore int64 `json:"cut_before"` // commits that never reached the broker
 	CutAfter  int64 `json:"cut_after"`  // commits whose answer was swallowed
@@ -68,7 +68,7 @@ func (w *world) figures(p *producer) *report {
 	const said = "a commit was not simply acknowledged"
 	for _, d := range w.daemons {
 		r.DriftdKills += d.kills.Load()
-		r.DriftdExits += d.exits.Load()
+		r.DriftdExits = append(r.DriftdExits, d.exits...)
 		r.AmbiguousStored += d.count(said, `"outcome":"stored"`)
 		r.AmbiguousNotStored += d.count(said, `"outcome":"not stored"`)
 		r.AmbiguousFenced += d.count(said, `"outcome":"fenced"`)
@@ -95,7 +95,7 @@ func (r *report) write(out io.Writer) {
 	row("---", "---")
 	row("events acknowledged", "%d in %d messages; %d attempts without an answer, %d of them stored", r.Events, r.Acknowledged, r.Resent, r.KnownAlready)
 	row("kill -9", "%d of driftd, %d of a broker", r.DriftdKills, r.BrokerKills)
-	row("driftd ended by itself", "%d", r.DriftdExits)
+	row("driftd ended by itself", "%d", len(r.DriftdExits))
 	row("commits cut", "%d before the broker, %d behind it", r.CutBefore, r.CutAfter)
 	row("ambiguous commits", "%d stored, %d not stored, %d fenced", r.AmbiguousStored, r.AmbiguousNotStored, r.AmbiguousFenced)
 	row("fenced commits", "%d", r.Fenced)
@@ -104,6 +104,9 @@ func (r *report) write(out io.Writer) {
 	row("compared", "%d documents of %d results, %d dead letters", r.Documents, r.Results, r.DeadLetters)
 	row("differences", "%d", r.Differences)
 	_ = w.Flush() // to a terminal
+	for _, e := range r.DriftdExits {
+		fmt.Fprintf(out, "\n%s ended by itself with exit code %d:\n%s\n", e.Daemon, e.Code, e.Last)
+	}
 	for _, e := range r.Examples {
 		fmt.Fprintf(out, "\n%s\n", e)
 	}

@@ -51,7 +51,9 @@ type reader struct {
 func readSettings(root string) (setting, error) {
 	r := &reader{root: root, docs: map[string]map[string]string{}}
 	c := config.Default()
-	c.Models[""], c.Notifiers[""] = c.Model(""), config.DefaultNotifier() // entries to describe; their names do not show
+	m := c.Model("") // entries to describe; their names do not show
+	m.Segments[""], m.Compare[""] = config.DefaultSegment(), config.DefaultComparison()
+	c.Models[""], c.Notifiers[""] = m, config.DefaultNotifier()
 	top := setting{kind: "object"}
 	err := r.fields(&top, reflect.ValueOf(*c))
 	return top, err

@@ -10,6 +10,14 @@ func Mean(sum *Sum, n uint64) (float64, bool) {
 	if n == 0 {
 		return 0, false
 	}
+	if mean, ok := fastMean(sum, n); ok {
+		return mean, true
+	}
+	return meanOf(sum, n)
+}
+
+// meanOf is Mean of sums of any size.
+func meanOf(sum *Sum, n uint64) (float64, bool) {
 	v, exp := sum.integer()
 	return quotient(v, exp, new(big.Int).SetUint64(n), sum.marks == 0)
 }
@@ -20,6 +28,14 @@ func MeanDifference(a *Sum, n uint64, b *Sum, m uint64) (float64, bool) {
 	if n == 0 || m == 0 {
 		return 0, false
 	}
+	if d, ok := fastMeanDifference(a, n, b, m); ok {
+		return d, true
+	}
+	return meanDifferenceOf(a, n, b, m)
+}
+
+// meanDifferenceOf is MeanDifference of sums of any size.
+func meanDifferenceOf(a *Sum, n uint64, b *Sum, m uint64) (float64, bool) {
 	bigN, bigM := new(big.Int).SetUint64(n), new(big.Int).SetUint64(m)
 	x, xExp := a.integer()
 	y, yExp := b.integer()
@@ -40,10 +56,20 @@ func MeanVariance(sum, sumSquares *Sum, n uint64, ddof int) (mean, variance floa
 	if ddof < 0 || n == 0 || n <= uint64(ddof) {
 		return 0, 0, false
 	}
-	mean, ok = Mean(sum, n)
+	if mean, ok = Mean(sum, n); !ok {
+		return 0, 0, false
+	}
+	if variance, ok = fastVariance(sum, sumSquares, n, ddof); !ok {
+		variance, ok = varianceOf(sum, sumSquares, n, ddof)
+	}
 	if !ok {
 		return 0, 0, false
 	}
+	return mean, variance, true
+}
+
+// varianceOf is the variance of MeanVariance of sums of any size.
+func varianceOf(sum, sumSquares *Sum, n uint64, ddof int) (float64, bool) {
 	bigN := new(big.Int).SetUint64(n)
 	s, sExp := sum.integer()
 	q, qExp := sumSquares.integer()
@@ -55,14 +81,10 @@ func MeanVariance(sum, sumSquares *Sum, n uint64, ddof int) (mean, variance floa
 	q.Lsh(q, uint(qExp-exp))
 	q.Sub(q, s)
 	if q.Sign() < 0 {
-		return 0, 0, false
+		return 0, false
 	}
 	den := new(big.Int).SetUint64(n - uint64(ddof))
-	variance, ok = quotient(q, exp, den.Mul(den, bigN), sumSquares.marks == 0)
-	if !ok {
-		return 0, 0, false
-	}
-	return mean, variance, true
+	return quotient(q, exp, den.Mul(den, bigN), sumSquares.marks == 0)
 }
 
 // AllEqual reports whether n values of that sum and sum of squares are all equal: n·Q = S², in integers.

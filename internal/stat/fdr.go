@@ -24,17 +24,23 @@ func BenjaminiYekutieli(p []float64) []float64 {
 }
 
 func stepUp(p []float64, factor float64) []float64 {
-	order := make([]int, len(p))
-	for i := range order {
-		order[i] = i
+	type ranked struct {
+		p  float64
+		at int
 	}
-	slices.SortStableFunc(order, func(a, b int) int { return cmp.Compare(p[a], p[b]) })
 	q := make([]float64, len(p))
+	order := make([]ranked, 0, len(p))
+	for i, x := range p {
+		if q[i] = 1; x < 1 { // the others are last, and stay 1
+			order = append(order, ranked{x, i})
+		}
+	}
+	slices.SortFunc(order, func(a, b ranked) int { return cmp.Compare(a.p, b.p) }) // equal ones have one q in any order
 	least := 1.0
 	for rank := len(order); rank >= 1; rank-- {
-		i := order[rank-1]
-		least = min(least, p[i]*float64(len(p))*factor/float64(rank))
-		q[i] = least
+		o := order[rank-1]
+		least = min(least, o.p*float64(len(p))*factor/float64(rank))
+		q[o.at] = least
 	}
 	return q
 }

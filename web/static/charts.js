@@ -38,6 +38,8 @@
 
   // Each chart names its lines; a reference or a threshold is a line of equal values, dashed.
   const flat = (n, v) => new Array(n).fill(v);
+  const both = (d, key) => d.sides.map((s, i) => ({ label: d.names[i], values: s[key], color: i === 0 ? "current" : "second" }));
+  const edges = (lower, upper, color) => [{ label: "to", values: upper, color, edge: "upper" }, { label: "from", values: lower, color, edge: "lower" }];
   const kinds = {
     volume: (d) => ({ unit: "", lines: [{ label: "events", values: d.events, color: "current", bars: true }, { label: "errors", values: d.errors, color: "drift-fill", bars: true }], zero: true }),
     latency: (d) => {
@@ -48,6 +50,21 @@
       }
       return { unit: " ms", lines, zero: true };
     },
+    // The interval of what labels say is a band, and so is that of the estimate while labels may come.
+    quality: (d) => {
+      const q = d.quality, some = (values) => values.some((v) => v !== null);
+      const lines = [{ label: q.metric, values: q.value, color: "current" }, ...edges(q.lower, q.upper, "current")];
+      if (some(q.estimate)) lines.push({ label: "estimate", values: q.estimate, color: "second", dash: true });
+      if (some(q.estimate_lower)) lines.push(...edges(q.estimate_lower, q.estimate_upper, "second"));
+      if (some(q.baseline)) lines.push({ label: "reference", values: q.baseline, color: "reference", dash: true });
+      return { unit: "", lines, zero: false };
+    },
+    coverage: (d) => ({ unit: " %", lines: [{ label: "labels", values: d.quality.coverage.map((v) => (v === null ? null : v * 100)), color: "current" }], zero: true }),
+    delay: (d) => ({ unit: " h", lines: [{ label: "p50", values: d.quality.delay_p50_h, color: "current" }, { label: "p95", values: d.quality.delay_p95_h, color: "second" }], zero: true }),
+    compare_events: (d) => ({ unit: "", lines: both(d, "events"), zero: true }),
+    compare_p95: (d) => ({ unit: " ms", lines: both(d, "p95"), zero: true }),
+    compare_errors: (d) => ({ unit: " %", lines: both(d, "errors"), zero: true }),
+    compare_value: (d) => ({ unit: "", zero: false, lines: both(d, "value").flatMap((l, i) => [l, ...edges(d.sides[i].lower, d.sides[i].upper, l.color)]) }),
     stat: (d) => {
       const share = d.stat.endsWith("_rate");
       const scale = (v) => (v === null ? null : share ? v * 100 : v);
@@ -92,11 +109,12 @@
         } },
       },
       series: [{ label: "window", value: (u, v) => (v === null ? "–" : iso(v * 1e3)) }].concat(spec.lines.map((l) => ({
-        label: l.label, stroke: color(l.color), width: l.bars ? 0 : l.dash ? 1 : 1.5, dash: l.dash ? [5, 4] : undefined, spanGaps: false,
-        points: { show: !l.dash && !l.bars && l.values.length < 90, size: 4 },
+        label: l.label, stroke: color(l.color), width: l.bars || l.edge ? 0 : l.dash ? 1 : 1.5, dash: l.dash ? [5, 4] : undefined, spanGaps: false,
+        points: { show: !l.dash && !l.bars && !l.edge && l.values.length < 90, size: 4 },
         fill: l.bars ? color(l.color) + "99" : undefined, paths: l.bars ? uPlot.paths.bars({ size: [0.8, 40] }) : undefined,
         value: (u, v) => (v === null ? "–" : digits(v) + spec.unit),
       }))),
+      bands: spec.lines.flatMap((l, i) => (l.edge === "upper" ? [{ series: [i + 1, i + 2], fill: color(l.color) + "33" }] : [])),
       axes: [{ ...axis, space: 76, values: utcTicks }, { ...axis, size: 58, values: (u, ticks) => ticks.map((v) => digits(v) + spec.unit) }],
       hooks: data.kind === "feature" ? { ready: [(u) => u.over.addEventListener("click", (e) => open(data, u.posToIdx(e.offsetX)))] } : {},
     };

@@ -23,6 +23,9 @@
   const parse = async (answer) => new DOMParser().parseFromString(await answer.text(), "text/html");
 
   function exchange(next) {
+    for (const part of document.querySelectorAll("[data-late]")) { // what a page had nothing of when it was opened
+      if (part.childElementCount === 0) part.replaceChildren(...next.querySelector(`[data-late="${part.dataset.late}"]`)?.childNodes ?? []);
+    }
     for (const part of document.querySelectorAll("[data-live]")) {
       const now = next.querySelector(`[data-live="${part.dataset.live}"]`);
       if (!now || now.innerHTML === part.innerHTML) continue;

@@ -4,6 +4,7 @@ package fairness
 
 import (
 	"cmp"
+	"fmt"
 	"math"
 	"slices"
 
@@ -15,6 +16,12 @@ type Group struct {
 	Name           string
 	N, Selected    uint64
 	TP, FP, FN, TN uint64
+}
+
+// Merge adds what another group counted.
+func (g *Group) Merge(o *Group) {
+	g.N, g.Selected = g.N+o.N, g.Selected+o.Selected
+	g.TP, g.FP, g.FN, g.TN = g.TP+o.TP, g.FP+o.FP, g.FN+o.FN, g.TN+o.TN
 }
 
 // Add counts one prediction, and its label where there is one.
@@ -36,6 +43,17 @@ func (g *Group) Add(selected, labelled, positive bool) {
 	}
 }
 
+// Rates returns the rates of the group at a level of confidence.
+func (g *Group) Rates(level float64) Rates {
+	labelled := g.TP + g.FP + g.FN + g.TN
+	of := func(k, n uint64) count { return count{g.Name, k, n, 0} }
+	return Rates{
+		Name: g.Name, N: g.N, Labelled: labelled,
+		SelectionRate: of(g.Selected, g.N).rate(level, "no prediction"), TPR: of(g.TP, g.TP+g.FN).rate(level, "no positive label"),
+		FPR: of(g.FP, g.FP+g.TN).rate(level, "no negative label"), Accuracy: of(g.TP+g.TN, labelled).rate(level, "no label"),
+	}
+}
+
 // Rates are the rates of one group with Wilson's intervals. A rate of nobody does not exist.
 type Rates struct {
 	Name          string
@@ -54,7 +72,8 @@ type Rates struct {
 type Gap struct {
 	stat.Estimate
 
-	Low, High string // the groups with the smallest and the largest rate; the first by name among equals
+	Low, High string   // the groups with the smallest and the largest rate; the first by name among equals
+	Left      []string // groups that are too small for it, in the order of their names
 }
 
 // Report is what groups say about each other.
@@ -65,10 +84,12 @@ type Report struct {
 	DemographicParityRatio      Gap // smallest selection rate / largest; no p-value: that of the difference is its own
 	EqualOpportunityDifference  Gap // largest TPR - smallest
 	EqualizedOddsDifference     Gap // the larger of the differences of TPR and of FPR
+	FalsePositiveRateDifference Gap // largest FPR - smallest
 	AccuracyDifference          Gap
 }
 
-// Assess compares groups at a level of confidence, such as 0.95; they must have different names.
+// Assess compares groups at a level of confidence, such as 0.95; they must have different names. A rate of fewer than least cases is
+// given and not compared; with 0 or 1 every rate is.
 //
 // Formulas: differences are the largest rate less the smallest, over the groups in which the rate exists; the ratio is the smallest by
 // the largest; equalised odds is the larger of two differences. Intervals: of a difference the largest ends of Newcombe's intervals of
@@ -79,13 +100,13 @@ type Report struct {
 // both of its differences. Cost: quadratic in the number of groups.
 // Reference: M. Hardt, E. Price, N. Srebro, Equality of opportunity in supervised learning, 2016; S. Barocas, M. Hardt, A. Narayanan,
 // Fairness and Machine Learning, 2023; the definitions of Fairlearn.
-func Assess(groups []Group, level float64) Report {
+func Assess(groups []Group, level float64, least uint64) Report {
 	groups = slices.SortedFunc(slices.Values(groups), func(a, b Group) int { return cmp.Compare(a.Name, b.Name) })
 	counted := func(of func(g *Group) (k, n uint64)) []count {
 		out := make([]count, len(groups))
 		for i := range groups {
 			k, n := of(&groups[i])
-			out[i] = count{groups[i].Name, k, n}
+			out[i] = count{groups[i].Name, k, n, least}
 		}
 		return out
 	}
@@ -94,26 +115,24 @@ func Assess(groups []Group, level float64) Report {
 	fpr := counted(func(g *Group) (k, n uint64) { return g.FP, g.FP + g.TN })
 	accuracy := counted(func(g *Group) (k, n uint64) { return g.TP + g.TN, g.TP + g.FP + g.FN + g.TN })
 	var report Report
-	for i, g := range groups {
-		report.Groups = append(report.Groups, Rates{
-			Name: g.Name, N: g.N, Labelled: accuracy[i].n,
-			SelectionRate: selection[i].rate(level, "no prediction"), TPR: tpr[i].rate(level, "no positive label"),
-			FPR: fpr[i].rate(level, "no negative label"), Accuracy: accuracy[i].rate(level, "no label"),
-		})
+	for i := range groups {
+		report.Groups = append(report.Groups, groups[i].Rates(level))
 	}
 	report.DemographicParityDifference = difference(selection, level, "predictions")
 	report.DemographicParityRatio = ratio(selection, level)
 	report.EqualOpportunityDifference = difference(tpr, level, "positive labels")
 	report.AccuracyDifference = difference(accuracy, level, "labels")
+	report.FalsePositiveRateDifference = difference(fpr, level, "negative labels")
 	half := 1 - (1-level)/2
 	report.EqualizedOddsDifference = larger(difference(tpr, half, "positive labels"), difference(fpr, half, "negative labels"))
 	return report
 }
 
-// count is k of n in one group.
+// count is k of n in one group, which is compared if n is least or more.
 type count struct {
-	name string
-	k, n uint64
+	name  string
+	k, n  uint64
+	least uint64
 }
 
 func (c count) value() float64 { return float64(c.k) / float64(c.n) }
@@ -127,20 +146,35 @@ func (c count) rate(level float64, why string) stat.Estimate {
 	return stat.Estimate{Value: &v, Lower: &i.Lower, Upper: &i.Upper, PValue: nil, Reason: ""}
 }
 
-// defined returns the groups in which a rate exists, and those with the smallest and the largest.
-func defined(all []count) (some []count, low, high count) {
-	some = slices.DeleteFunc(slices.Clone(all), func(c count) bool { return c.n == 0 })
+// defined returns the groups in which a rate exists of enough cases, those with the smallest and the largest, and the others.
+func defined(all []count) (some []count, low, high count, left []string) {
+	for _, c := range all {
+		if c.n < max(c.least, 1) {
+			left = append(left, c.name)
+		} else {
+			some = append(some, c)
+		}
+	}
 	if len(some) == 0 {
-		return nil, count{}, count{}
+		return nil, count{}, count{}, left
 	}
 	order := func(a, b count) int { return cmp.Compare(a.value(), b.value()) }
-	return some, slices.MinFunc(some, order), slices.MaxFunc(some, order)
+	return some, slices.MinFunc(some, order), slices.MaxFunc(some, order), left
+}
+
+// none is a gap that does not exist, for fewer than two groups have enough of something.
+func none(all []count, what string, left []string) Gap {
+	why := "fewer than two groups have " + what
+	if len(all) > 0 && all[0].least > 1 {
+		why = fmt.Sprintf("fewer than two groups have %d %s", all[0].least, what)
+	}
+	return Gap{Estimate: stat.Missing(why), Low: "", High: "", Left: left}
 }
 
 func difference(all []count, level float64, what string) Gap {
-	some, low, high := defined(all)
+	some, low, high, left := defined(all)
 	if len(some) < 2 {
-		return Gap{Estimate: stat.Missing("fewer than two groups have " + what), Low: "", High: ""}
+		return none(all, what, left)
 	}
 	pairs := float64(len(some)) * float64(len(some)-1) / 2
 	each := 1 - (1-level)/pairs
@@ -159,16 +193,16 @@ func difference(all []count, level float64, what string) Gap {
 	}
 	v := high.value() - low.value()
 	p = min(1, p*pairs)
-	return Gap{Estimate: stat.Estimate{Value: &v, Lower: &lower, Upper: &upper, PValue: &p, Reason: ""}, Low: low.name, High: high.name}
+	return Gap{Estimate: stat.Estimate{Value: &v, Lower: &lower, Upper: &upper, PValue: &p, Reason: ""}, Low: low.name, High: high.name, Left: left}
 }
 
 func ratio(all []count, level float64) Gap {
-	some, low, high := defined(all)
+	some, low, high, left := defined(all)
 	switch {
 	case len(some) < 2:
-		return Gap{Estimate: stat.Missing("fewer than two groups have predictions"), Low: "", High: ""}
+		return none(all, "predictions", left)
 	case high.k == 0:
-		return Gap{Estimate: stat.Missing("nobody was selected"), Low: low.name, High: high.name}
+		return Gap{Estimate: stat.Missing("nobody was selected"), Low: low.name, High: high.name, Left: left}
 	}
 	each := 1 - (1-level)/float64(len(some))
 	lower, upper := math.Inf(1), 1.0
@@ -187,14 +221,14 @@ func ratio(all []count, level float64) Gap {
 	}
 	v := low.value() / high.value()
 	lower = min(lower, 1)
-	return Gap{Estimate: stat.Estimate{Value: &v, Lower: &lower, Upper: &upper, PValue: nil, Reason: ""}, Low: low.name, High: high.name}
+	return Gap{Estimate: stat.Estimate{Value: &v, Lower: &lower, Upper: &upper, PValue: nil, Reason: ""}, Low: low.name, High: high.name, Left: left}
 }
 
 // larger returns the larger of two gaps, both at half the error, with an interval and a p-value of both together.
 func larger(a, b Gap) Gap {
 	for _, g := range []Gap{a, b} {
 		if g.Value == nil {
-			return Gap{Estimate: stat.Missing(g.Reason), Low: "", High: ""}
+			return Gap{Estimate: stat.Missing(g.Reason), Low: "", High: "", Left: g.Left}
 		}
 	}
 	lower, upper := max(*a.Lower, *b.Lower), max(*a.Upper, *b.Upper)
@@ -204,5 +238,6 @@ func larger(a, b Gap) Gap {
 		out = b
 	}
 	out.Lower, out.Upper, out.PValue = &lower, &upper, &p
+	out.Left = slices.Compact(slices.Sorted(slices.Values(slices.Concat(a.Left, b.Left))))
 	return out
 }

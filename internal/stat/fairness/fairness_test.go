@@ -3,6 +3,7 @@ package fairness_test
 import (
 	"math"
 	"math/rand/v2"
+	"slices"
 	"testing"
 
 	"github.com/driftd/driftd/internal/stat"
@@ -49,7 +50,7 @@ func TestAgainstVectors(t *testing.T) {
 		for _, g := range byName { // in any order: Assess sorts
 			groups = append(groups, *g)
 		}
-		got := fairness.Assess(groups, 0.95)
+		got := fairness.Assess(groups, 0.95, 0)
 		if dropped != v.Stats.Dropped || len(got.Groups) != len(v.Stats.Groups) {
 			t.Fatalf("%d rows dropped and %d groups, want %d and %d", dropped, len(got.Groups), v.Stats.Dropped, len(v.Stats.Groups))
 		}
@@ -91,7 +92,7 @@ func TestTwoGroupsAreNewcombes(t *testing.T) {
 	got := fairness.Assess([]fairness.Group{
 		{Name: "a", N: 80, Selected: 48, TP: 0, FP: 0, FN: 0, TN: 0},
 		{Name: "b", N: 70, Selected: 56, TP: 0, FP: 0, FN: 0, TN: 0},
-	}, 0.95).DemographicParityDifference
+	}, 0.95, 0).DemographicParityDifference
 	for _, c := range []struct{ got, want float64 }{{*got.Value, 0.2}, {*got.Lower, 0.0524}, {*got.Upper, 0.3339}} {
 		if math.Abs(c.got-c.want) > 5e-5 {
 			t.Errorf("got %v, want %v", c.got, c.want)
@@ -117,7 +118,7 @@ func TestTheWidestPairPaysForAll(t *testing.T) {
 				in[i].Add(rng.Float64() < 0.3, true, rng.Float64() < 0.5)
 			}
 		}
-		got := fairness.Assess(in, 0.95)
+		got := fairness.Assess(in, 0.95, 0)
 		if *got.EqualizedOddsDifference.Lower > 0 {
 			beyond++
 		}
@@ -155,8 +156,38 @@ func TestADifferenceIsFound(t *testing.T) {
 			in[i].Add(rng.Float64() < rate, false, false)
 		}
 	}
-	got := fairness.Assess(in, 0.999).DemographicParityDifference
+	got := fairness.Assess(in, 0.999, 0).DemographicParityDifference
 	if !(*got.Lower > 0 && *got.PValue < 0.001) || got.Low != "d" {
 		t.Errorf("the difference of d is %v to %v with p %v, smallest %s", *got.Lower, *got.Upper, *got.PValue, got.Low)
+	}
+}
+
+// Groups with too few cases are left out of a gap by its own denominator, and say so. Expected: by hand; FPR 4/8 against 1/10 is 0.4.
+func TestSmallGroupsAreLeftOut(t *testing.T) {
+	groups := []fairness.Group{
+		{Name: "a", N: 20, Selected: 10, TP: 6, FP: 4, FN: 4, TN: 4},
+		{Name: "b", N: 20, Selected: 2, TP: 1, FP: 1, FN: 1, TN: 9},
+		{Name: "c", N: 4, Selected: 4, TP: 4, FP: 0, FN: 0, TN: 0},
+	}
+	got := fairness.Assess(groups, 0.95, 5)
+	for _, tt := range []struct {
+		name      string
+		gap       fairness.Gap
+		value     float64
+		low, high string
+		left      []string
+	}{
+		{"demographic parity", got.DemographicParityDifference, 0.4, "b", "a", []string{"c"}},
+		{"FPR", got.FalsePositiveRateDifference, 0.4, "b", "a", []string{"c"}},
+	} {
+		if tt.gap.Value == nil || math.Abs(*tt.gap.Value-tt.value) > 1e-12 || tt.gap.Low != tt.low || tt.gap.High != tt.high || !slices.Equal(tt.gap.Left, tt.left) {
+			t.Errorf("%s: %+v", tt.name, tt.gap)
+		}
+	}
+	if gap := got.EqualOpportunityDifference; gap.Value != nil || gap.Reason != "fewer than two groups have 5 positive labels" || !slices.Equal(gap.Left, []string{"b", "c"}) {
+		t.Errorf("equal opportunity: %+v", gap)
+	}
+	if rate := got.Groups[2].FPR; rate.Value != nil || rate.Reason != "no negative label in this group" {
+		t.Errorf("a rate of nobody: %+v", rate)
 	}
 }

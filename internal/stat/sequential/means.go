@@ -62,9 +62,15 @@ func (s *Means) Add(a, b Moments) {
 }
 
 // rate is r of the formula for a planned size: where the boundary of a 5 % test is tightest (Waudby-Smith et al.).
-func (s *Means) rate() float64 {
+func rate(planned uint64) float64 {
 	const l = 5.991464547107982 // -2 ln 0.05
-	return (l + math.Log(l+1)) / (float64(s.planned) / 2)
+	return (l + math.Log(l+1)) / (float64(planned) / 2)
+}
+
+// half is half the width of the confidence sequence of a weighted mean difference: (Σhd)² = 2V·spread/(r·Σh)·(ln(spread)/2 - ln α) at its ends.
+func half(r, weights, variance, alpha float64) float64 {
+	spread := 1 + float64(r*weights)
+	return math.Sqrt(2*spread/(r*weights)*(math.Log(spread)/2-math.Log(alpha))) * math.Sqrt(variance) / weights
 }
 
 // Read says what the windows so far tell at a level alpha in (0, 1), which is about the chance of ever telling a difference where there is
@@ -87,12 +93,11 @@ func (s *Means) Read(alpha float64) Reading {
 		out.Effect.Reason = "nothing varies"
 		return out
 	}
-	r := s.rate()
+	r := rate(s.planned)
 	spread := 1 + float64(r*s.weights)
 	evidence := float64(s.weighted/s.variance*s.weighted/2*(r*s.weights)/spread) - math.Log(spread)/2
-	// (Σhd)² = 2V·spread/(r·Σh)·(ln(spread)/2 - ln α) at the ends.
-	half := math.Sqrt(2*spread/(r*s.weights)*(math.Log(spread)/2-math.Log(alpha))) * math.Sqrt(s.variance) / s.weights
-	lower, upper := d-half, d+half
+	w := half(r, s.weights, s.variance, alpha)
+	lower, upper := d-w, d+w
 	out.Effect.Lower, out.Effect.Upper = &lower, &upper
 	var p float64
 	p, out.Decision = decide(evidence, alpha, d > 0)

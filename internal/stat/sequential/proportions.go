@@ -40,6 +40,8 @@ type Proportions struct {
 	a, b       Arm
 	weights    float64 // of Mantel and Haenszel
 	difference float64 // Σ weight·difference
+	spreadA    float64 // Σ weight²/events of A: what the variance of one event of A adds to that of the weighted difference
+	spreadB    float64
 	evidence   [2*gridHalf + 1]float64
 }
 
@@ -55,6 +57,8 @@ func (s *Proportions) Add(a, b Arm) {
 	w := weight(n, m)
 	s.weights += w
 	s.difference += float64(w * (float64(b.Successes)/m - float64(a.Successes)/n))
+	s.spreadA += float64(w / n * w)
+	s.spreadB += float64(w / m * w)
 	w0 := newUrn(a, b)
 	if w0.lo == w0.hi {
 		return // one table only
@@ -186,7 +190,9 @@ func (s *Proportions) AppendBinary(b []byte) []byte {
 	for _, n := range []uint64{s.windows, s.a.Successes, s.a.Trials, s.b.Successes, s.b.Trials} {
 		b = wire.AppendUvarint(b, n)
 	}
-	b = wire.AppendFloat(wire.AppendFloat(b, s.weights+0), s.difference+0)
+	for _, x := range []float64{s.weights, s.difference, s.spreadA, s.spreadB} {
+		b = wire.AppendFloat(b, x+0) // no negative zero
+	}
 	for _, e := range &s.evidence {
 		b = wire.AppendFloat(b, e+0) // no negative zero
 	}
@@ -203,12 +209,12 @@ func DecodeProportions(b []byte) (s *Proportions, rest []byte, err error) {
 	for _, n := range []*uint64{&s.windows, &s.a.Successes, &s.a.Trials, &s.b.Successes, &s.b.Trials} {
 		*n = r.Uvarint()
 	}
-	s.weights, s.difference = r.Finite(), r.Finite()
+	s.weights, s.difference, s.spreadA, s.spreadB = r.Finite(), r.Finite(), r.Finite(), r.Finite()
 	for i := range s.evidence {
 		s.evidence[i] = r.Finite()
 	}
 	if s.a.Successes > s.a.Trials || s.b.Successes > s.b.Trials || s.windows > s.a.Trials || s.windows > s.b.Trials ||
-		s.weights < 0 || (s.windows == 0) != (s.weights == 0) || s.evidence[gridHalf] != 0 {
+		s.weights < 0 || s.spreadA < 0 || s.spreadB < 0 || (s.windows == 0) != (s.weights == 0) || s.evidence[gridHalf] != 0 {
 		r.Fail("counts that do not fit")
 	}
 	if err := r.Err(); err != nil {

@@ -1,0 +1,69 @@
+package fold
+
+import (
+	"errors"
+	"fmt"
+	"testing"
+
+	"github.com/driftd/driftd/detectors"
+	"github.com/driftd/driftd/event"
+	"github.com/driftd/driftd/reference"
+	"github.com/driftd/driftd/window"
+)
+
+// Records of many messages are counted together. Where counting panics nobody knows for which of them; counted alone, the partition does.
+func TestAPanicAmongRecordsCountedTogether(t *testing.T) {
+	message := func(i int) Message {
+		return Message{Seq: uint64(i), Subject: "ml.events.m", Time: 60_000, Data: fmt.Appendf(nil, `{"id":"%d","ts":60000,"features":{"x":%d}}`, i, i)}
+	}
+	b := reference.NewBuilder(reference.Options{Name: "r"}) //nolint:exhaustruct // the defaults are meant
+	d := event.NewDecoder(event.DefaultLimits())
+	for i := range 100 {
+		d.Reset(message(i).Data)
+		d.Next()
+		ev, rejected := d.Event()
+		if rejected != nil {
+			t.Fatal(rejected)
+		}
+		if err := b.Add(ev); err != nil {
+			t.Fatal(err)
+		}
+	}
+	ref, err := b.Build()
+	if err != nil {
+		t.Fatal(err)
+	}
+	counting := Counting{ //nolint:exhaustruct // the rest is off
+		Defaults: ModelConfig{ //nolint:exhaustruct // no rules
+			Reference: ref.Fingerprint(), Detectors: detectors.Default(),
+			Timing: window.Timing{Windows: []window.Spec{{Size: 900_000, Every: 900_000}}, Pane: 900_000}, //nolint:exhaustruct // not extended
+		},
+		UnknownModels: UnknownAuto, MaxModels: 10, MaxVersions: 5, FutureTolerance: 300_000, DedupIDs: 1000, Limits: event.DefaultLimits(), MaxMessage: 1 << 20,
+	}
+	const last = 20
+	// broken returns the first error of a partition that cannot count a feature any more from message 10 on.
+	broken := func(alone uint64) error {
+		p := New("IN", counting, [2]uint64{1, 2}, func(string) (*reference.Reference, error) { return ref, nil }, Budget{Messages: 1 << 30, Bytes: 1 << 40})
+		p.CountAlone(alone)
+		var out Output
+		for i := 1; i <= last; i++ {
+			if i == 10 {
+				for _, pane := range p.sources["m"].Panes {
+					clear(pane.Features)
+				}
+			}
+			if done, err := p.Apply(message(i), &out); err != nil || !done {
+				return err
+			}
+		}
+		_, err := p.Settle(&out, true)
+		return err
+	}
+	var poison *PanicError
+	if err := broken(0); !errors.As(err, &poison) || !poison.Several || poison.Seq != last {
+		t.Errorf("counted together: %+v, want a panic of several records up to message %d", err, last)
+	}
+	if err := broken(last); !errors.As(err, &poison) || poison.Several || poison.Seq != 10 || poison.Index != 0 {
+		t.Errorf("counted alone: %+v, want a panic of record 0 of message 10", err)
+	}
+}
