@@ -525,3 +525,83 @@ func BenchmarkAddNumber(b *testing.B) {
 		})
 	}
 }
+
+// Counts that outgrow 16 and 32 bits, or shrink back, by whatever way, are what plain addition says, and have the bytes of counts that came about by
+// another way.
+func TestCountsOutgrowTheirBits(t *testing.T) {
+	space := categorical(t, "a", "b", "c")
+	for _, limit := range []uint64{1 << 16, 1 << 32, 1 << 33} {
+		for _, n := range []uint64{limit - 2, limit - 1, limit, limit + 1} {
+			for _, more := range []uint64{1, 2, 3, limit} {
+				for _, packed := range []bool{false, true} {
+					name := fmt.Sprintf("%d and %d, packed: %v", n, more, packed)
+					one := func(a, b uint64) *cells.Counts {
+						c := cells.NewCounts(space)
+						c.AddCategories([]byte("a"), a)
+						c.AddCategories([]byte("b"), b)
+						if packed {
+							c.Compact()
+						}
+						return c
+					}
+					check := func(how string, c *cells.Counts, a, b uint64) {
+						t.Helper()
+						var got []uint64
+						for p := range cells.Walk(c, c) {
+							got = append(got, p.Cur)
+						}
+						if want := []uint64{a, b}; !slices.Equal(got, want) || c.N() != a+b {
+							t.Errorf("%s: %s: %d of %v, want %v", name, how, c.N(), got, want)
+						}
+						if got, want := encode(c), encode(one(a, b)); !bytes.Equal(got, want) {
+							t.Errorf("%s: %s: the bytes are %x, those of a new one %x", name, how, got, want)
+						}
+					}
+					merged := one(n, 5)
+					if err := merged.Merge(one(more, 7)); err != nil {
+						t.Fatal(err)
+					}
+					check("merged", merged, n+more, 12)
+					if err := merged.Subtract(one(n, 5)); err != nil {
+						t.Fatal(err)
+					}
+					check("subtracted", merged, more, 7)
+					twice := one(n, more)
+					if err := twice.Merge(twice); err != nil {
+						t.Fatal(err)
+					}
+					check("merged with itself", twice, 2*n, 2*more)
+					counted := one(n, 5)
+					clone := counted.Clone()
+					for range 3 {
+						counted.AddCategory([]byte("a"))
+					}
+					check("counted", counted, n+3, 5)
+					check("the clone", clone, n, 5)
+				}
+			}
+		}
+	}
+}
+
+// Packed counts that are so large in every cell that they are packed as an array are added as others are.
+func TestMergeOfPackedArray(t *testing.T) {
+	const n = 1 << 28
+	packed, into := cells.NewCounts(categorical(t, "a", "b", "c")), cells.NewCounts(categorical(t, "a", "b", "c"))
+	for _, name := range []string{"a", "b", "c", "other"} {
+		packed.AddCategories([]byte(name), n)
+		into.AddCategory([]byte(name))
+	}
+	packed.Compact()
+	if err := into.Merge(packed); err != nil {
+		t.Fatal(err)
+	}
+	for p := range cells.Walk(into, packed) {
+		if p.Ref != n+1 || p.Cur != n {
+			t.Errorf("%+v, want %d and %d", p, n+1, n)
+		}
+	}
+	if into.N() != 4*(n+1) {
+		t.Errorf("%d values, want %d", into.N(), 4*(n+1))
+	}
+}

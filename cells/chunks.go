@@ -58,11 +58,17 @@ func (k *chunker) add(lo, hi float64, ref, cur uint64) bool {
 // dense gathers the dense cells. The reference is most often packed and the window just summed: each of its counts between two cells of
 // the reference is then looked at in place.
 func (k *chunker) dense(points []float64, ref, cur *vector) bool {
-	rc := ref.cursor()
-	if cur.narrow == nil {
+	switch rc := ref.cursor(); {
+	case cur.short != nil:
+		return inPlace(k, points, rc, cur.short)
+	case cur.narrow != nil:
+		return inPlace(k, points, rc, cur.narrow)
+	default:
 		return k.sparse(points, rc, cur.cursor())
 	}
-	counts := cur.narrow
+}
+
+func inPlace[T uint16 | uint32](k *chunker, points []float64, rc cursor, counts []T) bool {
 	at := 0
 	for {
 		end, n, ok := rc.next()

@@ -27,8 +27,13 @@ func TestChunksEqualsWalk(t *testing.T) {
 			return c
 		}
 		for _, sizes := range [][2]int{{0, 0}, {0, 50}, {50, 0}, {40, 600}, {600, 40}} {
-			for form := range 4 {
+			for form := range 8 {
 				ref, cur := fill(sizes[0]), fill(sizes[1])
+				for i := 0; form&4 != 0 && i < 17; i++ { // counts that need 32 bits
+					if err := cur.Merge(cur); err != nil {
+						t.Fatal(err)
+					}
+				}
 				if form&1 != 0 {
 					ref.Compact()
 				}

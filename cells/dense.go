@@ -26,6 +26,10 @@ func (d *Dense) Read(into []uint64) int {
 	first := d.next
 	d.next += len(into)
 	switch v := d.v; {
+	case v.short != nil:
+		for i, n := range v.short[first:d.next] {
+			into[i] = uint64(n)
+		}
 	case v.narrow != nil:
 		for i, n := range v.narrow[first:d.next] {
 			into[i] = uint64(n)
@@ -55,6 +59,10 @@ func (d *Dense) Narrow(scratch []uint32) []uint32 {
 	first := d.next
 	d.next += len(scratch)
 	switch v := d.v; {
+	case v.short != nil:
+		for i, n := range v.short[first:d.next] {
+			scratch[i] = uint32(n)
+		}
 	case v.narrow != nil:
 		return v.narrow[first:d.next]
 	case v.wide != nil:

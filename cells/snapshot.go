@@ -17,14 +17,16 @@ type Snapshot struct {
 func (c *Counts) Snapshot(m *Memory) Snapshot {
 	begin := len(m.bytes)
 	m.bytes = c.appendHead(m.bytes)
-	s := Snapshot{head: m.bytes[begin:len(m.bytes):len(m.bytes)], cells: vector{size: c.cells.size, narrow: nil, wide: nil, packed: c.cells.packed}, n: c.n} // packed is never changed
+	v := vector{size: c.cells.size, short: nil, narrow: nil, wide: nil, packed: c.cells.packed} // packed is never changed
 	switch {
+	case c.cells.short != nil:
+		v.short = m.short.copy(c.cells.short)
 	case c.cells.narrow != nil:
-		s.cells.narrow = m.copy(c.cells.narrow)
+		v.narrow = m.narrow.copy(c.cells.narrow)
 	case c.cells.wide != nil:
-		s.cells.wide = slices.Clone(c.cells.wide)
+		v.wide = slices.Clone(c.cells.wide)
 	}
-	return s
+	return Snapshot{head: m.bytes[begin:len(m.bytes):len(m.bytes)], cells: v, n: c.n}
 }
 
 // AppendBinary appends what that of the Counts would have appended at that moment.
@@ -47,37 +49,48 @@ func (s *Snapshot) MaxEncodedLen() int {
 }
 
 const (
-	memoryChunk = 1 << 18 // counts of one piece of Memory: 1 MB
-	memoryKept  = 16      // pieces that outlive a Reset: what 2,000 features of 1,000 points need
+	memoryPiece = 1 << 18 // counts in one piece of Memory: 512 KB, or 1 MB of 32 bits
+	memoryKept  = 16      // pieces of each width that outlive a Reset: what 2,000 features of 1,000 points need
 )
 
 // Memory is where snapshots lie, so that one after the other need not be allocated. The zero value is empty. It is not safe for concurrent
 // use; a snapshot that was made may be used beside the making of others.
 type Memory struct {
-	bytes []byte
-	words [][]uint32 // the last one with room is words[at]
-	at    int
+	bytes  []byte
+	short  pieces[uint16]
+	narrow pieces[uint32]
 }
 
 // Reset takes the memory of all snapshots back, which are not to be used any more.
 func (m *Memory) Reset() {
-	m.bytes, m.at = m.bytes[:0], 0
-	clear(m.words[min(len(m.words), memoryKept):])
-	m.words = m.words[:min(len(m.words), memoryKept)]
-	for i := range m.words {
-		m.words[i] = m.words[i][:0]
+	m.bytes = m.bytes[:0]
+	m.short.reset()
+	m.narrow.reset()
+}
+
+// pieces is memory for counts of one width.
+type pieces[T uint16 | uint32] struct {
+	all [][]T
+	at  int // the piece that is being filled
+}
+
+func (p *pieces[T]) reset() {
+	clear(p.all[min(len(p.all), memoryKept):])
+	p.all, p.at = p.all[:min(len(p.all), memoryKept)], 0
+	for i := range p.all {
+		p.all[i] = p.all[i][:0]
 	}
 }
 
 // copy returns a copy of counts.
-func (m *Memory) copy(counts []uint32) []uint32 {
-	for m.at < len(m.words) && cap(m.words[m.at])-len(m.words[m.at]) < len(counts) {
-		m.at++
+func (p *pieces[T]) copy(counts []T) []T {
+	for p.at < len(p.all) && cap(p.all[p.at])-len(p.all[p.at]) < len(counts) {
+		p.at++
 	}
-	if m.at == len(m.words) {
-		m.words = append(m.words, make([]uint32, 0, max(memoryChunk, len(counts))))
+	if p.at == len(p.all) {
+		p.all = append(p.all, make([]T, 0, max(memoryPiece, len(counts))))
 	}
-	w := m.words[m.at]
-	m.words[m.at] = append(w, counts...)
-	return m.words[m.at][len(w):]
+	w := p.all[p.at]
+	p.all[p.at] = append(w, counts...)
+	return p.all[p.at][len(w):]
 }

@@ -24,13 +24,15 @@ func TestSnapshot(t *testing.T) {
 			counts = append(counts, random(r, s, n))
 		}
 	}
-	beyond := countNumbers(numeric(t, 1), 1)
-	for range 33 {
-		if err := beyond.Merge(beyond); err != nil {
-			t.Fatal(err)
+	for _, doubled := range []int{17, 33} { // counts that need 32 and 64 bits
+		beyond := countNumbers(numeric(t, 1), 1)
+		for range doubled {
+			if err := beyond.Merge(beyond); err != nil {
+				t.Fatal(err)
+			}
 		}
+		counts = append(counts, beyond)
 	}
-	counts = append(counts, beyond)
 	var m cells.Memory
 	for round := range 8 {
 		want := make([][]byte, len(counts))

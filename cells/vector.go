@@ -9,10 +9,11 @@ import (
 	"github.com/driftd/driftd/internal/exact/wire"
 )
 
-// vector holds the counts of size cells in one of four forms: nothing (all zero), dense in 32 bits, dense in 64 bits once
-// a cell outgrows these, or packed in its encoding. The form is never visible: equal counts have equal bytes.
+// vector holds the counts of size cells in one of five forms: nothing (all zero), dense in 16 bits, in 32 or 64 once a cell outgrows
+// these, or packed in its encoding. The form is never visible: equal counts have equal bytes.
 type vector struct {
 	size   int
+	short  []uint16
 	narrow []uint32
 	wide   []uint64
 	packed []byte
@@ -32,33 +33,60 @@ const (
 const nibble = 15
 
 func (v *vector) inc(i int) {
-	if i < len(v.narrow) && v.narrow[i] != math.MaxUint32 {
+	switch {
+	case i < len(v.short) && v.short[i] != math.MaxUint16:
+		v.short[i]++
+	case i < len(v.narrow) && v.narrow[i] != math.MaxUint32:
 		v.narrow[i]++
-		return
+	default:
+		v.add(i, 1)
 	}
-	v.add(i, 1)
 }
 
 // add adds n to cell i. The caller has checked that the sum of all cells fits 64 bits.
 func (v *vector) add(i int, n uint64) {
 	v.expand()
-	if v.wide == nil {
+	if v.short != nil {
+		if sum := uint64(v.short[i]) + n; sum >= n && sum <= math.MaxUint16 {
+			v.short[i] = uint16(sum)
+			return
+		}
+		v.narrow, v.short = widened[uint32](v.short), nil
+	}
+	if v.narrow != nil {
 		if sum := uint64(v.narrow[i]) + n; sum >= n && sum <= math.MaxUint32 {
 			v.narrow[i] = uint32(sum)
 			return
 		}
-		v.promote()
+		v.wide, v.narrow = widened[uint64](v.narrow), nil
 	}
 	v.wide[i] += n
 }
 
+// widened returns the counts in more bits.
+func widened[To uint32 | uint64, From uint16 | uint32](counts []From) []To {
+	wide := make([]To, len(counts))
+	for i, n := range counts {
+		wide[i] = To(n)
+	}
+	return wide
+}
+
 // merge adds the counts of o, which has as many cells; all of both are at most total together.
 func (v *vector) merge(o *vector, total uint64) {
-	if o.narrow == nil && o.wide == nil && o.packed == nil {
+	if o.short == nil && o.narrow == nil && o.wide == nil && o.packed == nil {
 		return
 	}
 	v.expand()
-	if v.narrow == nil || total > math.MaxUint32 {
+	if v.short != nil && total > math.MaxUint16 {
+		v.narrow, v.short = widened[uint32](v.short), nil
+	}
+	switch { // where no count outgrows its bits, each is only added
+	case v.short != nil:
+		mergeInto(v.short, o)
+	case v.narrow != nil && total <= math.MaxUint32:
+		mergeInto(v.narrow, o)
+	default:
 		for c := o.cursor(); ; {
 			i, n, ok := c.next()
 			if !ok {
@@ -67,13 +95,15 @@ func (v *vector) merge(o *vector, total uint64) {
 			v.add(i, n)
 		}
 	}
-	// No count outgrows 32 bits, so that each is only added.
-	switch into := v.narrow; {
+}
+
+// mergeInto adds the counts of o to those of as many cells, none of which outgrows T.
+func mergeInto[T uint16 | uint32](into []T, o *vector) {
+	switch {
+	case o.short != nil:
+		addAll(into, o.short)
 	case o.narrow != nil:
-		into = into[:len(o.narrow)]
-		for i, n := range o.narrow {
-			into[i] += n
-		}
+		addAll(into, o.narrow)
 	case len(o.packed) > 0 && o.packed[0] == formSparse:
 		addSparse(into, packedCursor(o.size, o.packed).packed)
 	default:
@@ -82,13 +112,20 @@ func (v *vector) merge(o *vector, total uint64) {
 			if !ok {
 				return
 			}
-			into[i] += uint32(n)
+			into[i] += T(n)
 		}
 	}
 }
 
+func addAll[To, From uint16 | uint32](into []To, counts []From) {
+	into = into[:len(counts)]
+	for i, n := range counts {
+		into[i] += To(n)
+	}
+}
+
 // addSparse adds the counts of the sparse form's body.
-func addSparse(into []uint32, p []byte) {
+func addSparse[T uint16 | uint32](into []T, p []byte) {
 	for i, cell := 0, 0; i < len(p); cell++ {
 		gap, low := int(p[i]>>4), uint64(p[i]&nibble)
 		i++
@@ -101,42 +138,42 @@ func addSparse(into []uint32, p []byte) {
 			low, i = low+more, i+n
 		}
 		cell += gap
-		into[cell] += uint32(low + 1)
+		into[cell] += T(low + 1)
 	}
 }
 
 // sub takes n from cell i, which has at least that.
 func (v *vector) sub(i int, n uint64) {
-	v.expand()
-	if v.wide != nil {
+	switch v.expand(); {
+	case v.short != nil:
+		v.short[i] -= uint16(n)
+	case v.narrow != nil:
+		v.narrow[i] -= uint32(n)
+	default:
 		v.wide[i] -= n
-		return
 	}
-	v.narrow[i] -= uint32(n)
 }
 
-func (v *vector) promote() {
-	v.wide = make([]uint64, v.size)
-	for i, n := range v.narrow {
-		v.wide[i] = uint64(n)
-	}
-	v.narrow = nil
-}
+// dense reports whether the counts are in a dense form.
+func (v *vector) dense() bool { return v.short != nil || v.narrow != nil || v.wide != nil }
 
 // expand makes the vector dense.
 func (v *vector) expand() {
-	if v.narrow != nil || v.wide != nil {
+	if v.dense() {
 		return
 	}
 	packed := v.packed
-	v.packed = nil
-	if len(packed) > 0 && packed[0] == formWide {
-		v.wide = make([]uint64, v.size)
-	} else {
-		v.narrow = make([]uint32, v.size)
-	}
-	if packed == nil {
+	if v.packed = nil; len(packed) == 0 {
+		v.short = make([]uint16, v.size)
 		return
+	}
+	switch packed[0] {
+	case formNarrow:
+		v.narrow = make([]uint32, v.size)
+	case formWide:
+		v.wide = make([]uint64, v.size)
+	default:
+		v.short = make([]uint16, v.size)
 	}
 	for c := packedCursor(v.size, packed); ; {
 		i, n, ok := c.next()
@@ -149,16 +186,18 @@ func (v *vector) expand() {
 
 // compact packs the vector.
 func (v *vector) compact() {
-	if v.narrow == nil && v.wide == nil {
+	if !v.dense() {
 		return
 	}
 	// Sized first: the packed form lives long, and append would keep up to twice of it.
 	v.packed = v.appendBinary(make([]byte, 0, v.encodedLen()))
-	v.narrow, v.wide = nil, nil
+	v.short, v.narrow, v.wide = nil, nil, nil
 }
 
 func (v *vector) clone() vector {
-	return vector{size: v.size, narrow: slices.Clone(v.narrow), wide: slices.Clone(v.wide), packed: v.packed} // packed is never changed
+	return vector{ // packed is never changed
+		size: v.size, short: slices.Clone(v.short), narrow: slices.Clone(v.narrow), wide: slices.Clone(v.wide), packed: v.packed,
+	}
 }
 
 // measure returns the length of the sparse form's body, the number of non-zero cells and whether a count needs 64 bits.
@@ -304,6 +343,7 @@ func decodeVector(r *wire.Reader, size int) (v vector, total uint64) {
 
 // cursor walks the non-zero cells of a vector in order. The vector's cells already passed may be changed meanwhile.
 type cursor struct {
+	short  []uint16
 	narrow []uint32
 	wide   []uint64
 	packed []byte
@@ -315,7 +355,7 @@ func (v *vector) cursor() cursor {
 	if v.packed != nil {
 		return packedCursor(v.size, v.packed)
 	}
-	return cursor{narrow: v.narrow, wide: v.wide}
+	return cursor{short: v.short, narrow: v.narrow, wide: v.wide}
 }
 
 // packedCursor walks valid packed bytes.
@@ -335,20 +375,12 @@ func packedCursor(size int, packed []byte) cursor {
 // next returns the next non-zero cell and its count.
 func (c *cursor) next() (i int, n uint64, ok bool) {
 	switch {
+	case c.short != nil:
+		return nextOf(c.short, &c.i)
 	case c.narrow != nil:
-		for ; c.i < len(c.narrow); c.i++ {
-			if n := c.narrow[c.i]; n != 0 {
-				c.i++
-				return c.i - 1, uint64(n), true
-			}
-		}
+		return nextOf(c.narrow, &c.i)
 	case c.wide != nil:
-		for ; c.i < len(c.wide); c.i++ {
-			if n := c.wide[c.i]; n != 0 {
-				c.i++
-				return c.i - 1, n, true
-			}
-		}
+		return nextOf(c.wide, &c.i)
 	case c.form == formSparse && len(c.packed) > 0:
 		gap, low := int(c.packed[0]>>4), uint64(c.packed[0]&nibble)
 		c.packed = c.packed[1:]
@@ -376,6 +408,18 @@ func (c *cursor) next() (i int, n uint64, ok bool) {
 			}
 		}
 	}
+	return 0, 0, false
+}
+
+// nextOf returns the first count from *at on that is not 0, and leaves *at behind it.
+func nextOf[T uint16 | uint32 | uint64](counts []T, at *int) (i int, n uint64, ok bool) {
+	for i := *at; i < len(counts); i++ {
+		if n := counts[i]; n != 0 {
+			*at = i + 1
+			return i, uint64(n), true
+		}
+	}
+	*at = len(counts)
 	return 0, 0, false
 }
 
