@@ -42,14 +42,11 @@ func NewPlan(f *reference.Feature, cfg Config, chunks Chunks, memo *Memo) *Plan 
 	asked := cfg
 	cfg = cfg.borrowed(f)
 	p := &Plan{
-		f: f, asked: asked, cfg: cfg, gate: gateFor(f.Space.Kind(), cfg), basis: newBasis(f, cfg), wanted: nil, sums: 0, table: refTable{}, nMin: 0,
+		f: f, asked: asked, cfg: cfg, gate: gateFor(f.Space.Kind(), cfg), basis: newBasis(f, cfg), wanted: memo.specs(f.Space.Kind(), cfg), sums: 0, table: refTable{}, nMin: 0,
 		natural: nil, noAuto: "", rival: nil, noRival: "",
 	}
-	for _, s := range Builtin() {
-		if s.AppliesTo(f.Space.Kind()) && cfg.wants(s) {
-			p.wanted = append(p.wanted, s)
-			p.sums |= s.sums
-		}
+	for i := range p.wanted {
+		p.sums |= p.wanted[i].sums
 	}
 	in := p.basis.input(cells.NewCounts(f.Space), cfg, 0)
 	p.table = newRefTable(&in)

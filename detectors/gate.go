@@ -68,14 +68,42 @@ func nMin(f *reference.Feature, t refTable, gate string, cfg Config, memo *Memo)
 }
 
 // Memo remembers n_min by what it follows from: the features of a reference whose bins hold the same counts, as the deciles of
-// continuous features do, need it once. It changes no result. It is not safe for concurrent use.
-type Memo struct{ known map[string]uint64 }
+// continuous features do, need it once. And it lets features that are judged alike share the list of their statistics. It changes no
+// result. It is not safe for concurrent use.
+type Memo struct {
+	known  map[string]uint64
+	wanted map[string][]Spec
+}
 
 // maxMemo bounds a Memo; a full one starts over.
 const maxMemo = 10_000
 
 // NewMemo returns an empty one.
-func NewMemo() *Memo { return &Memo{known: map[string]uint64{}} }
+func NewMemo() *Memo { return &Memo{known: map[string]uint64{}, wanted: map[string][]Spec{}} }
+
+// specs returns the statistics that a feature of a kind has, which nobody changes.
+func (m *Memo) specs(kind cells.Kind, cfg Config) []Spec {
+	key := ""
+	if m != nil {
+		key = fmt.Sprint(kind, cfg.Gate, cfg.Statistics)
+		if specs, ok := m.wanted[key]; ok {
+			return specs
+		}
+	}
+	var specs []Spec
+	for _, s := range Builtin() {
+		if s.AppliesTo(kind) && cfg.wants(s) {
+			specs = append(specs, s)
+		}
+	}
+	if m != nil {
+		if len(m.wanted) >= maxMemo {
+			clear(m.wanted)
+		}
+		m.wanted[key] = specs
+	}
+	return specs
+}
 
 // lawOf is the null law of a gate and the threshold that it is asked about. Gates of which no such law is known take that of psi_debiased
 // at its own default: enough values for the distributions to be comparable.

@@ -12,6 +12,7 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/driftd/driftd/detectors"
 	"github.com/driftd/driftd/fold"
 	"github.com/driftd/driftd/reference"
 )
@@ -36,6 +37,7 @@ type heapFigures struct {
 	Reference  float64 `json:"references_mb"`    // with their tables
 	Newest     float64 `json:"newest_panes_mb"`  // one for each model
 	Older      float64 `json:"older_panes_mb"`   // one more for each model, packed
+	Plans      float64 `json:"plans_mb"`         // how each feature of each model is judged, from its first window on
 	Cells      float64 `json:"older_pane_cells"` // that are not empty, of a feature
 }
 
@@ -58,9 +60,9 @@ func memories(ctx context.Context, o *options, r *report, out io.Writer) error {
 		}
 		r.Heap = append(r.Heap, *f)
 		features := float64(mostModels * widestFeatures)
-		fmt.Fprintf(out, "memory: %d models of %d features, %d references: %.0f MB of references (%.1f KB a feature), %.0f MB of newest panes (%.1f KB), %.0f MB of older ones (%.1f KB, of about %.0f cells)\n",
+		fmt.Fprintf(out, "memory: %d models of %d features, %d references: %.0f MB of references (%.1f KB a feature), %.0f MB of newest panes (%.1f KB), %.0f MB of older ones (%.1f KB, of about %.0f cells), %.0f MB of plans (%.1f KB)\n",
 			mostModels, widestFeatures, f.References, f.Reference, f.Reference*1000/float64(f.References*widestFeatures), f.Newest, f.Newest*1000/features,
-			f.Older, f.Older*1000/features, f.Cells)
+			f.Older, f.Older*1000/features, f.Cells, f.Plans, f.Plans*1000/features)
 	}
 	return nil
 }
@@ -113,6 +115,9 @@ func heap(ctx context.Context, o *options, references int) (*heapFigures, error)
 				seq++
 			}
 		}
+		if _, err := part.Settle(&fold.Output{}, true); err != nil { //nolint:exhaustruct // empty
+			return err
+		}
 		return ctx.Err()
 	}
 	if err := count(rows, 0); err != nil {
@@ -122,13 +127,27 @@ func heap(ctx context.Context, o *options, references int) (*heapFigures, error)
 	if err := count(rows[:1], workerPaneTime); err != nil {
 		return nil, err
 	}
-	f.Older = liveHeap() - empty - f.Newest
+	f.Plans = mostModels * plansOf(refs[names[0]], counting.Defaults.Detectors)
+	f.Older = liveHeap() - empty - f.Newest - f.Plans
 	f.Cells = cellsOf(paneEvents)
 	if n := part.Stats().Events; int(n) != seq {
 		return nil, fmt.Errorf("%d events were counted of %d", n, seq)
 	}
 	runtime.KeepAlive(rows)
 	return f, nil
+}
+
+// plansOf returns what the plans of a model's features take, which the first window that is over has made.
+func plansOf(ref *reference.Reference, config detectors.Config) float64 {
+	before := liveHeap()
+	memo, plans := detectors.NewMemo(), make([]*detectors.Plan, len(ref.Features))
+	for i := range plans {
+		f := &ref.Features[i]
+		plans[i] = detectors.NewPlan(f, config, detectors.ChunksFor(ref, f, workerPaneTime, config), memo)
+	}
+	size := liveHeap() - before
+	runtime.KeepAlive(plans)
+	return size
 }
 
 // cellsOf returns how many cells of a reference of 1,000 cut points so many of its values are expected to be in: there are 1,001 gaps, and few
