@@ -228,7 +228,7 @@ func (d *daemon) follow(ctx context.Context, commits <-chan *nats.Msg, messages 
 			}
 			if c.seq >= messages {
 				if len(seen) < 3 {
-					return nil, fmt.Errorf("only %d commits before the stream's end: it is too short, see -seconds", len(seen))
+					return nil, fmt.Errorf("only %d commits before the end: %w", len(seen), errTooShort)
 				}
 				return seen, nil
 			}
