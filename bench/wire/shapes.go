@@ -29,6 +29,7 @@ func shapes() []*shape {
 		{name: "single", batch: 1, expected: 260_000, encode: (*generator).ndjson},
 		{name: "ndjson", batch: 64, expected: 520_000, encode: (*generator).ndjson},
 		{name: "columnar", batch: 64, expected: 1_000_000, encode: (*generator).protobuf},
+		{name: "columnar-1024", batch: 1024, expected: 1_000_000, encode: (*generator).protobuf},
 		{name: "arrow", batch: 64, expected: 700_000, encode: (*generator).arrow},
 		{name: "arrow-1024", batch: 1024, expected: 1_000_000, encode: (*generator).arrow},
 	}
