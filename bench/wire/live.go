@@ -160,7 +160,7 @@ type latencyFigures struct {
 func latency(ctx context.Context, o *options, r *report, out io.Writer) (err error) {
 	one := *o
 	one.repeats = 1
-	m, err := measureShape(ctx, &one, shapes()[0], o.seconds, out)
+	m, err := measureShape(ctx, &one, shapes()[0], out)
 	if err != nil {
 		return err
 	}

@@ -132,21 +132,11 @@ func run(ctx context.Context, out io.Writer) (err error) {
 	return r.must(out)
 }
 
-// errTooShort: the machine is so fast that a stream does not keep driftd busy for long enough to be measured.
-var errTooShort = errors.New("the stream is too short, see -seconds")
-
-// maxLonger is how many times as long as asked for a stream becomes at most where it was too short.
-const maxLonger = 8
-
 // compare measures every shape against discarding.
 func compare(ctx context.Context, o *options, r *report, out io.Writer) error {
 	for _, s := range shapes() {
 		if o.only == "" || strings.Contains(","+o.only+",", ","+s.name+",") {
-			m, err := measureShape(ctx, o, s, o.seconds, out)
-			for longer := 2 * o.seconds; errors.Is(err, errTooShort) && longer <= maxLonger*o.seconds; longer *= 2 {
-				fmt.Fprintf(out, "%s: too short a stream for this machine, once more with twice as many events\n", s.name)
-				m, err = measureShape(ctx, o, s, longer, out)
-			}
+			m, err := measureShape(ctx, o, s, out)
 			if err != nil {
 				return fmt.Errorf("measuring %s: %w", s.name, err)
 			}
@@ -162,8 +152,24 @@ func compare(ctx context.Context, o *options, r *report, out io.Writer) error {
 	return nil
 }
 
-// measureShape fills a stream that should last for so many seconds and reads it by turns.
-func measureShape(ctx context.Context, o *options, s *shape, seconds float64, out io.Writer) (*measured, error) {
+// errTooShort: the machine is so fast that a stream does not keep driftd busy for long enough to be measured.
+var errTooShort = errors.New("the stream is too short, see -seconds")
+
+// maxLonger is how many times as long as asked for a stream becomes at most where it was too short.
+const maxLonger = 8
+
+// measureShape measures a shape, in a longer stream where it must be.
+func measureShape(ctx context.Context, o *options, s *shape, out io.Writer) (*measured, error) {
+	m, err := measureStream(ctx, o, s, o.seconds, out)
+	for longer := 2 * o.seconds; errors.Is(err, errTooShort) && longer <= maxLonger*o.seconds; longer *= 2 {
+		fmt.Fprintf(out, "%s: too short a stream for this machine, once more with twice as many events\n", s.name)
+		m, err = measureStream(ctx, o, s, longer, out)
+	}
+	return m, err
+}
+
+// measureStream fills a stream that should last for so many seconds and reads it by turns.
+func measureStream(ctx context.Context, o *options, s *shape, seconds float64, out io.Writer) (*measured, error) {
 	dir, err := os.MkdirTemp(o.dir, s.name+"-")
 	if err != nil {
 		return nil, err
