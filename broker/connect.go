@@ -96,7 +96,7 @@ func Connect(ctx context.Context, opts ConnectOptions) (*nats.Conn, error) {
 		opts.Logger.Log(ctx, level, "broker is not reachable: waiting for it", slog.String("url", shown), slog.Any("err", err))
 		select {
 		case <-ctx.Done():
-			return nil, &ConnectError{URL: shown, Remedy: "is the broker running and reachable?", Err: errors.Join(err, ctx.Err())}
+			return nil, &ConnectError{URL: shown, Remedy: "is the broker running and reachable?", Err: fmt.Errorf("%w (%w)", err, ctx.Err())}
 		case <-time.After(wait):
 		}
 		wait = min(2*wait, lastBackoff)

@@ -377,6 +377,22 @@ func TestStartBeforeTheBroker(t *testing.T) {
 	d.stop()
 }
 
+// A daemon that is stopped while it waits for its broker has done what it was asked.
+func TestStopBeforeTheBroker(t *testing.T) {
+	t.Parallel()
+	ext := startBroker(t)
+	proxy := brokertest.NewProxy(t, ext.url)
+	proxy.SetDown(true)
+	ext.url = proxy.URL()
+	d := newDaemon(t, ext.config()+churnConfig)
+	d.launch()
+	eventually(t, "the daemon says that it waits", func() bool { return strings.Contains(d.log.String(), "broker is not reachable: waiting for it") })
+	d.stop()
+	if log := d.log.String(); strings.Contains(log, "canceled") {
+		t.Errorf("a stop is said to be a fault:\n%s", log)
+	}
+}
+
 // A daemon whose broker goes away for a moment while it starts asks again, at every step: the one of the partitions, which resolves the names of
 // references, and the one of the notifiers.
 func TestBrokerAwayDuringTheStart(t *testing.T) {

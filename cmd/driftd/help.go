@@ -76,7 +76,7 @@ Exit codes:
   0  done
   1  failed, or the configuration is invalid
   2  wrong usage, or an input that cannot be read
-  3  drift was found, and --fail-on-drift given
+  3  drift was found, and --fail-on-drift given; or a bound of --gate was not kept
 `)
 }
 

@@ -60,6 +60,14 @@ the old one stays where the new one has mistakes.`,
 }
 
 func runDaemon(ctx context.Context, con *console, f runFlags) error {
+	err := serve(ctx, con, f)
+	if errors.Is(err, context.Canceled) && ctx.Err() != nil {
+		return nil // asked to stop, and stopped: while it ran, or while it waited for its broker
+	}
+	return err
+}
+
+func serve(ctx context.Context, con *console, f runFlags) error {
 	cfg, err := f.resolve()
 	if err != nil {
 		return err
@@ -79,11 +87,7 @@ func runDaemon(ctx context.Context, con *console, f runFlags) error {
 	signal.Notify(hangups, syscall.SIGHUP)
 	defer signal.Stop(hangups)
 	reloads.Go(func() { reloadOn(ctx, hangups, a, log) })
-	err = a.Run(ctx)
-	if errors.Is(err, context.Canceled) && ctx.Err() != nil {
-		return nil // asked to stop, and stopped
-	}
-	return err
+	return a.Run(ctx)
 }
 
 // reloader reads the configuration again.
