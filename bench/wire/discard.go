@@ -69,31 +69,46 @@ func beDiscarding() bool {
 	return true
 }
 
-func discardAll(url string, messages int) error {
+// readInput hands the messages of the input stream to f, with the options that package ingest has, until it is stopped.
+func readInput(ctx context.Context, url string, from jetstream.DeliverPolicy, f func(jetstream.Msg)) (stop func(), err error) {
 	nc, err := nats.Connect(url)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	defer nc.Close()
+	defer func() {
+		if err != nil {
+			nc.Close()
+		}
+	}()
 	js, err := jetstream.New(nc)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
-	defer cancel()
-	cons, err := js.CreateConsumer(ctx, inputStream, jetstream.ConsumerConfig{ //nolint:exhaustruct // as package ingest has it
-		DeliverPolicy: jetstream.DeliverByStartSequencePolicy, OptStartSeq: 1, AckPolicy: jetstream.AckNonePolicy,
-		MemoryStorage: true, Replicas: 1, InactiveThreshold: time.Minute,
+	cons, err := js.CreateConsumer(ctx, inputStream, jetstream.ConsumerConfig{ //nolint:exhaustruct // the rest has its default
+		DeliverPolicy: from, AckPolicy: jetstream.AckNonePolicy, MemoryStorage: true, Replicas: 1, InactiveThreshold: time.Minute,
 	})
 	if err != nil {
-		return err
+		return nil, err
 	}
+	cc, err := cons.Consume(f, jetstream.PullMaxBytes(16<<20), jetstream.PullHeartbeat(5*time.Second), jetstream.PullExpiry(30*time.Second))
+	if err != nil {
+		return nil, err
+	}
+	return func() {
+		cc.Stop()
+		nc.Close()
+	}, nil
+}
+
+func discardAll(url string, messages int) error {
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
 	skip := messages / 20 // as driftd is measured from its first commit on
 	seen := 0
 	var begin, end time.Time
 	var cpu float64
 	done := make(chan struct{})
-	cc, err := cons.Consume(func(jetstream.Msg) {
+	stop, err := readInput(ctx, url, jetstream.DeliverAllPolicy, func(jetstream.Msg) {
 		switch seen++; seen {
 		case skip:
 			begin, cpu = time.Now(), ownCPU()
@@ -101,11 +116,11 @@ func discardAll(url string, messages int) error {
 			end, cpu = time.Now(), ownCPU()-cpu
 			close(done)
 		}
-	}, jetstream.PullMaxBytes(16<<20), jetstream.PullHeartbeat(5*time.Second), jetstream.PullExpiry(30*time.Second))
+	})
 	if err != nil {
 		return err
 	}
-	defer cc.Stop()
+	defer stop()
 	select {
 	case <-done:
 	case <-ctx.Done():

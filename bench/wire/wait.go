@@ -8,7 +8,6 @@ import (
 	"sort"
 	"time"
 
-	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 )
 
@@ -65,38 +64,23 @@ func beWaiting() bool {
 }
 
 func waitAll(url string, d time.Duration) error {
-	nc, err := nats.Connect(url)
-	if err != nil {
-		return err
-	}
-	defer nc.Close()
-	js, err := jetstream.New(nc)
-	if err != nil {
-		return err
-	}
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
-	cons, err := js.CreateConsumer(ctx, inputStream, jetstream.ConsumerConfig{ //nolint:exhaustruct // as package ingest has it
-		DeliverPolicy: jetstream.DeliverNewPolicy, AckPolicy: jetstream.AckNonePolicy, MemoryStorage: true, Replicas: 1, InactiveThreshold: time.Minute,
-	})
-	if err != nil {
-		return err
-	}
 	begin := time.Now().Add(warmUp)
 	seen := make(chan float64, 1<<20) // of a second's messages and more: it is read once, at the end
-	cc, err := cons.Consume(func(m jetstream.Msg) {
+	stop, err := readInput(ctx, url, jetstream.DeliverNewPolicy, func(m jetstream.Msg) {
 		meta, err := m.Metadata()
 		if now := time.Now(); err == nil && meta.Sequence.Stream%64 == 0 && now.After(begin) {
 			seen <- now.Sub(meta.Timestamp).Seconds()
 		}
-	}, jetstream.PullMaxBytes(16<<20), jetstream.PullHeartbeat(5*time.Second), jetstream.PullExpiry(30*time.Second))
+	})
 	if err != nil {
 		return err
 	}
-	if err := pause(ctx, warmUp+d); err != nil {
+	err = pause(ctx, warmUp+d)
+	if stop(); err != nil {
 		return err
 	}
-	cc.Stop()
 	var h delays
 	h.bounds = []float64{0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 30, 60} // as driftd has them
 	h.counts = make([]uint64, len(h.bounds))
