@@ -61,10 +61,11 @@ the old one stays where the new one has mistakes.`,
 
 func runDaemon(ctx context.Context, con *console, f runFlags) error {
 	err := serve(ctx, con, f)
-	if errors.Is(err, context.Canceled) && ctx.Err() != nil {
-		return nil // asked to stop, and stopped: while it ran, or while it waited for its broker
+	stopped := errors.Is(err, context.Canceled) && ctx.Err() != nil // as it was asked to: while it ran, or while it waited for its broker
+	if err != nil && !stopped {
+		return err
 	}
-	return err
+	return nil
 }
 
 func serve(ctx context.Context, con *console, f runFlags) error {
