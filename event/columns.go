@@ -132,21 +132,23 @@ type Column struct {
 	index   []uint32  // by row, of a dictionary; nil: there is none
 	spare   []uint32  // memory for index
 	isNull  []bool    // by row; nil: no value is null
-	bad     bool      // a string is not UTF-8
+	good    bool      // all strings are known to be UTF-8
+	bad     bool      // a string is not
 }
 
 // Len returns the number of columns, which have different names.
 func (c *Columns) Len() int { return len(c.all) }
 
-// Feature returns the i-th column, or nil where that is none of a feature.
-func (c *Columns) Feature(i int) *Column {
-	if col := &c.all[i]; col.role == roleFeature {
-		return col
-	}
-	return nil
-}
+// Column returns the i-th column.
+func (c *Columns) Column(i int) *Column { return &c.all[i] }
 
-// Name returns the feature's name.
+// IsFeature reports whether the column is of a feature.
+func (c *Column) IsFeature() bool { return c.role == roleFeature }
+
+// IsPrediction reports whether the column is of a part of the prediction. Columns that are Lasting have none.
+func (c *Column) IsPrediction() bool { return c.role == rolePrediction }
+
+// Name returns the feature's name, or that of the part of the prediction.
 func (c *Column) Name() []byte { return c.name }
 
 // Numbers returns the values of a column of numbers or booleans by row, as Value.Float would have them: NaN is missing. It returns
@@ -278,6 +280,18 @@ func (c *Column) call(path []byte) {
 	}
 }
 
+// columnar reads the columns of a message that is in such, and reports whether it is.
+func (d *Decoder) columnar() bool {
+	enc := EncodingOf(d.msg)
+	if enc == EncodingJSON {
+		return false
+	}
+	if d.state, d.broken = framingRows, d.readColumns(enc); d.broken != "" {
+		d.state = framingBroken
+	}
+	return true
+}
+
 // readColumns reads the columns of the message; a detail says why it cannot.
 func (d *Decoder) readColumns(enc Encoding) (detail string) {
 	c := &d.columns
@@ -343,7 +357,7 @@ func (c *Columns) check() {
 		if col.role == roleID {
 			c.ids = i
 		}
-		col.bad = slices.ContainsFunc(col.strings, func(s []byte) bool { return !utf8.Valid(s) })
+		col.bad = !col.good && slices.ContainsFunc(col.strings, func(s []byte) bool { return !utf8.Valid(s) })
 		c.bad = c.bad || col.bad
 		if len(col.isNull) > 0 {
 			for k := range col.nums {
@@ -414,7 +428,7 @@ func (d *Decoder) Fields() {
 func (d *Decoder) spread() {
 	ev := &d.ev
 	for i := range ev.Columns.Len() {
-		if c := ev.Columns.Feature(i); c != nil {
+		if c := &ev.Columns.all[i]; c.role == roleFeature {
 			ev.Features = append(ev.Features, Field{Name: c.name, Value: c.Value(ev.Row)})
 		}
 	}
@@ -424,12 +438,16 @@ func (d *Decoder) spread() {
 // columnLiteral returns a number of a column as a text that was not written: in its shortest form.
 func (d *Decoder) columnLiteral(c *Column, row int) []byte {
 	from := len(d.scratch)
-	if c.kind == kindInteger {
-		d.scratch = strconv.AppendInt(d.scratch, c.ints[row], 10)
-	} else {
-		d.scratch = AppendShortest(d.scratch, c.nums[row])
-	}
+	d.scratch = c.appendLiteral(d.scratch, row)
 	return d.scratch[from:len(d.scratch):len(d.scratch)]
+}
+
+// appendLiteral appends a number of a row.
+func (c *Column) appendLiteral(b []byte, row int) []byte {
+	if c.kind == kindInteger {
+		return strconv.AppendInt(b, c.ints[row], 10)
+	}
+	return AppendShortest(b, c.nums[row])
 }
 
 // appendRow appends a row as the JSON of its record, for whoever wants to see or send it again.
@@ -450,11 +468,7 @@ func (c *Columns) appendRow(b []byte, row int) []byte {
 		case ValueBool:
 			b = append(b, v.Str...)
 		case ValueNumber:
-			if col.kind == kindInteger {
-				b = strconv.AppendInt(b, col.ints[row], 10)
-			} else {
-				b = AppendShortest(b, v.Num)
-			}
+			b = col.appendLiteral(b, row)
 		case ValueNull, ValueInvalid:
 			b = append(b, "null"...)
 		}

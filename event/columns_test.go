@@ -170,6 +170,7 @@ func FuzzColumns(f *testing.F) {
 		if event.EncodingOf(message) == event.EncodingJSON {
 			return
 		}
+		checkBatch(t, message, 0)
 		d := event.NewDecoder(event.DefaultLimits())
 		d.Reset(message)
 		for d.Next() {

@@ -26,6 +26,7 @@ const (
 	framingMore                  // behind an element of an array
 	framingBehind                // behind the ']' of an array
 	framingRows                  // row index+1 of a columnar message is next
+	framingBroken                // a columnar message cannot be read
 	framingDone                  // the message is used up
 )
 
@@ -73,6 +74,8 @@ type Decoder struct {
 	open    []byte // opening brackets of the containers that skip is in
 
 	columns   Columns
+	broken    string // why a columnar message cannot be read
+	batch     Batch
 	keep      bool // features stay in the columns
 	templates templates
 	raw       []byte // of a row, as JSON
@@ -106,7 +109,7 @@ func (d *Decoder) Reset(message []byte) { d.ResetFrom("", message) }
 // ResetFrom is Reset for a message of a producer whose records are alike, and may be unlike those of others. Nothing but speed depends on the
 // name, which may be empty where it is not known.
 func (d *Decoder) ResetFrom(producer string, message []byte) {
-	d.msg, d.pos, d.state, d.index = message, 0, framingStart, -1
+	d.msg, d.pos, d.state, d.index, d.batch.state = message, 0, framingStart, -1, batchUnknown
 	if d.keep {
 		d.templates.begin(producer, message)
 	}
@@ -129,11 +132,7 @@ func (d *Decoder) Next() bool {
 			if len(d.msg) == 0 {
 				return d.refuseRest(0, "the message is empty; send one JSON object, an array of objects or NDJSON")
 			}
-			if enc := EncodingOf(d.msg); enc != EncodingJSON {
-				if detail := d.readColumns(enc); detail != "" {
-					return d.refuseRest(0, detail)
-				}
-				d.state = framingRows
+			if d.columnar() {
 				continue
 			}
 			if bytes.HasPrefix(d.msg, []byte("\xef\xbb\xbf")) {
@@ -176,6 +175,8 @@ func (d *Decoder) Next() bool {
 				return d.row(d.index + 1)
 			}
 			d.state = framingDone
+		case framingBroken:
+			return d.refuseRest(0, d.broken)
 		case framingDone:
 			return false
 		}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math"
 	"slices"
+	"unicode/utf8"
 
 	"google.golang.org/protobuf/encoding/protowire"
 )
@@ -75,7 +76,7 @@ func badProtobuf(n int) string {
 func clip(s []byte) []byte { return s[:min(len(s), 64)] }
 
 func (c *Columns) readColumn(col *Column, b []byte) string {
-	rows := c.rows
+	rows, all, known := c.rows, b, true
 	var nulls []byte
 	var n int
 	for ; len(b) > 0; b = b[n:] {
@@ -91,6 +92,7 @@ func (c *Columns) readColumn(col *Column, b []byte) string {
 			if num <= fieldNulls {
 				return "a repeated field that is not packed"
 			}
+			known = false
 			continue // a field of a later version
 		}
 		var body []byte
@@ -119,6 +121,8 @@ func (c *Columns) readColumn(col *Column, b []byte) string {
 			return detail
 		}
 	}
+	// Before a string stands its length, whose last byte is ASCII, and behind it the ASCII key of a field that is known: it is UTF-8 if all is.
+	col.good = known && col.kind == kindString && utf8.Valid(all)
 	return col.finish(rows, nulls, false)
 }
 

@@ -14,7 +14,7 @@ func (e *Event) AppendDimension(dst []byte, name string) (value []byte, ok bool)
 	}
 	if e.Columns != nil {
 		for i := range e.Columns.Len() {
-			if c := e.Columns.Feature(i); c != nil && string(c.name) == name {
+			if c := &e.Columns.all[i]; c.role == roleFeature && string(c.name) == name {
 				v := c.Value(e.Row)
 				return appendPart(dst, &v)
 			}

@@ -186,7 +186,7 @@ func TestHeldColumns(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				if got := []string{fmt.Sprint(c.Feature(0).Value(row).Num), string(c.Feature(1).Value(row).Str)}; got[0] != of[1] || got[1] != "word "+of[1] {
+				if got := []string{fmt.Sprint(c.Column(0).Value(row).Num), string(c.Column(1).Value(row).Str)}; got[0] != of[1] || got[1] != "word "+of[1] {
 					t.Errorf("row %d has %q, want %s twice", row, got, of[1])
 				}
 				want++
@@ -255,7 +255,7 @@ func TestReleasedColumns(t *testing.T) {
 		second.Columns.Release()
 		third := *next()
 		for i, ev := range []event.Event{first, second, third} {
-			if got, want := string(ev.Columns.Feature(0).Value(ev.Row).Str), []string{"one", "two", "three"}[i]; got != want || ev.Row != i {
+			if got, want := string(ev.Columns.Column(0).Value(ev.Row).Str), []string{"one", "two", "three"}[i]; got != want || ev.Row != i {
 				t.Errorf("row %d is %q, want row %d to be %q", ev.Row, got, i, want)
 			}
 		}

@@ -96,7 +96,7 @@ func (p *Partition) panicked(v any) *PanicError {
 	if f, ok := v.(failure); ok {
 		return &PanicError{Seq: f.at.seq, Index: f.at.index, Several: false, Value: f.value}
 	}
-	return &PanicError{Seq: p.at.seq, Index: p.at.index, Several: p.runs.counting, Value: v}
+	return &PanicError{Seq: p.at.seq, Index: p.at.index, Several: p.several || p.runs.counting, Value: v}
 }
 
 // Judging reports whether windows are due that are not emitted yet, or a job is running.

@@ -6,6 +6,7 @@ import (
 	"github.com/driftd/driftd/cells"
 	"github.com/driftd/driftd/event"
 	"github.com/driftd/driftd/internal/exact"
+	"github.com/driftd/driftd/result"
 	"github.com/driftd/driftd/window"
 )
 
@@ -39,18 +40,18 @@ type runKey struct {
 	columns *event.Columns
 }
 
-// add puts an event to those of its run, or begins one.
-func (r *runs) add(b *binder, pane *window.Pane, ev *event.Event) {
+// add puts events to those of their run, or begins one. The rows rise.
+func (r *runs) add(b *binder, pane *window.Pane, columns *event.Columns, rows ...int) {
 	one := r.last
-	if one == nil || one.pane != pane || one.columns != ev.Columns {
-		one = r.of[runKey{pane, ev.Columns}]
+	if one == nil || one.pane != pane || one.columns != columns {
+		one = r.of[runKey{pane, columns}]
 	}
 	if one == nil {
-		one = r.begin(b, pane, ev.Columns)
+		one = r.begin(b, pane, columns)
 	}
 	r.last = one
-	one.rows = append(one.rows, ev.Row)
-	r.values += ev.Columns.Len()
+	one.rows = append(one.rows, rows...)
+	r.values += len(rows) * columns.Len()
 }
 
 func (r *runs) begin(b *binder, pane *window.Pane, columns *event.Columns) *run {
@@ -124,19 +125,29 @@ func (r *runs) flushColumns(p *Partition, columns *event.Columns) {
 	}
 }
 
-// count counts the features of a run's events.
+// count counts the features of a run's events, and where the columns have them the parts of their predictions.
 func (r *runs) count(p *Partition, one *run) {
 	b := one.binder
 	b.bindColumns(one.columns)
 	invalid := uint64(0)
-	for k, i := range b.own {
-		var c *event.Column
-		if at := b.columnOf[k]; at >= 0 {
-			c = one.columns.Feature(at)
+	for i, at := range b.columnOf {
+		switch {
+		case at >= 0:
+			invalid += r.countColumn(one, one.pane.Features[i], one.columns.Column(at))
+		case b.role(i) == result.RolePrediction && one.columns.Lasting(): // counted already
+		default:
+			one.pane.Features[i].Missing += uint64(len(one.rows))
 		}
-		invalid += r.countColumn(one, one.pane.Features[i], c)
 	}
 	unknown := uint64(b.unbound) * uint64(len(one.rows))
+	if b.bare >= 0 {
+		bare := one.columns.Column(b.bare)
+		for _, row := range one.rows {
+			if v := bare.Value(row); v.Kind != event.ValueNull {
+				unknown++
+			}
+		}
+	}
 	one.pane.Tally.UnknownFeature += unknown
 	p.stats.UnknownFeatures += unknown
 	p.stats.WrongTypes += invalid
@@ -147,33 +158,33 @@ func (b *binder) bindColumns(columns *event.Columns) {
 	if b.shape == columns.Shape() {
 		return
 	}
-	b.shape, b.unbound = columns.Shape(), 0
-	at := make([]int, len(b.ref.Features))
-	for i := range at {
-		at[i] = -1
+	b.shape, b.unbound, b.bare = columns.Shape(), 0, -1
+	b.columnOf = slices.Grow(b.columnOf[:0], len(b.ref.Features))[:len(b.ref.Features)]
+	for i := range b.columnOf {
+		b.columnOf[i] = -1
 	}
 	for k := range columns.Len() {
-		if c := columns.Feature(k); c == nil {
+		c, of := columns.Column(k), &b.features
+		switch {
+		case c.IsFeature():
+		case c.IsPrediction():
+			of = &b.prediction
+		default:
 			continue
-		} else if i, ok := b.features.index[string(c.Name())]; ok {
-			at[i] = k
+		}
+		if i, ok := of.index[string(c.Name())]; ok {
+			b.columnOf[i] = k
+		} else if c.IsPrediction() && string(c.Name()) == event.PredictionName {
+			b.bare = k
 		} else {
 			b.unbound++
 		}
 	}
-	b.columnOf = b.columnOf[:0]
-	for _, i := range b.own {
-		b.columnOf = append(b.columnOf, at[i])
-	}
 }
 
-// countColumn counts a run's values of a column, which is nil where the records have none of the feature.
+// countColumn counts a run's values of a column.
 func (r *runs) countColumn(one *run, to *cells.Counts, c *event.Column) (invalid uint64) {
 	rows := one.rows
-	if c == nil {
-		to.Missing += uint64(len(rows))
-		return 0
-	}
 	numeric := to.Space().Kind() == cells.Numeric
 	if xs := c.Numbers(); numeric && xs != nil {
 		r.addNumbers(to, xs, rows)

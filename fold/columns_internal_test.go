@@ -7,6 +7,7 @@ import (
 
 	"github.com/driftd/driftd/detectors"
 	"github.com/driftd/driftd/event"
+	"github.com/driftd/driftd/internal/columnstest"
 	"github.com/driftd/driftd/reference"
 	"github.com/driftd/driftd/window"
 )
@@ -65,5 +66,42 @@ func TestAPanicAmongRecordsCountedTogether(t *testing.T) {
 	}
 	if err := broken(last); !errors.As(err, &poison) || poison.Several || poison.Seq != 10 || poison.Index != 0 {
 		t.Errorf("counted alone: %+v, want a panic of record 0 of message 10", err)
+	}
+}
+
+// Rows of a columnar message are folded together. Where that panics nobody knows for which of them; folded one by one, the partition does.
+func TestAPanicAmongRowsFoldedTogether(t *testing.T) {
+	counting := Counting{ //nolint:exhaustruct // the rest is off
+		Defaults: ModelConfig{ //nolint:exhaustruct // no rules
+			Timing: window.Timing{Windows: []window.Spec{{Size: 900_000, Every: 900_000}}, Pane: 900_000}, //nolint:exhaustruct // not extended
+		},
+		UnknownModels: UnknownAuto, MaxModels: 10, MaxVersions: 5, FutureTolerance: 300_000, DedupIDs: 1000, Limits: event.DefaultLimits(), MaxMessage: 1 << 20,
+	}
+	message := func(seq uint64) Message {
+		table := columnstest.Table{Names: []string{"id", "latency_ms"}, Values: [][]any{{}, {}}}
+		for i := range 10 {
+			table.Values[0] = append(table.Values[0], fmt.Sprint(seq, ".", i))
+			table.Values[1] = append(table.Values[1], any(nil))
+		}
+		table.Values[1][7] = 1.5 // the only one that needs the histogram
+		return Message{Seq: seq, Subject: "ml.events.m", Time: 60_000, Data: table.Protobuf()}
+	}
+	for _, alone := range []uint64{0, 3} {
+		p := New("IN", counting, [2]uint64{1, 2}, func(string) (*reference.Reference, error) { return nil, ErrNoReference }, Budget{Messages: 1 << 30, Bytes: 1 << 40})
+		p.CountAlone(alone)
+		var out Output
+		for seq := uint64(1); seq <= 2; seq++ {
+			if done, err := p.Apply(message(seq), &out); err != nil || !done {
+				t.Fatal(done, err)
+			}
+		}
+		for _, pane := range p.sources["m"].Panes {
+			pane.Latency = nil
+		}
+		_, err := p.Apply(message(3), &out)
+		var poison *PanicError
+		if !errors.As(err, &poison) || poison.Seq != 3 || poison.Several != (alone == 0) || alone > 0 && poison.Index != 7 {
+			t.Errorf("one by one up to %d: %+v, want a panic of message 3, on its own of record 7", alone, err)
+		}
 	}
 }

@@ -179,6 +179,8 @@ type Partition struct {
 	job          *job           // nil: none is running
 	aged         []*window.Pane // to be brought into their compact form
 	at           record         // that is being folded; index -1: none of its message
+	several      bool           // it is the last one of several that are folded together
+	rows         []int          // scratch, of those
 }
 
 // New returns a partition that has folded nothing. key seeds the hash of ids and is kept with the state; counting holds until
@@ -191,7 +193,7 @@ func New(stream string, counting Counting, key [2]uint64, refs References, budge
 		frames: map[string]*storedFrame{}, rolled: newRollShards(), labelled: map[string]*source{}, comparing: map[string]*source{}, pending: labels.NewPending(labels.NewMemory()), segments: 0,
 		runs:  runs{},                                                                                  //nolint:exhaustruct // empty
 		stats: Stats{Rejected: map[event.RejectReason]uint64{}, Verdicts: map[result.Verdict]uint64{}}, //nolint:exhaustruct // zero counters
-		begin: nil, beside: nil, job: nil, aged: nil, at: record{0, -1},
+		begin: nil, beside: nil, job: nil, aged: nil, at: record{0, -1}, several: false, rows: nil,
 	}
 }
 
@@ -283,7 +285,7 @@ func (p *Partition) Apply(m Message, out *Output) (done bool, err error) {
 		p.position = Position{Seq: m.Seq, Index: 0, Emitted: 0, Refused: 0, Done: false}
 		p.stats.Messages++
 	}
-	p.at = record{m.Seq, -1}
+	p.at, p.several = record{m.Seq, -1}, false
 	defer func() {
 		if v := recover(); v != nil {
 			done, err = false, p.panicked(v)
@@ -338,7 +340,17 @@ func (p *Partition) skip(m Message, model string, out *Output) bool {
 // applyRecords folds the records of a message from where it stands.
 func (p *Partition) applyRecords(m Message, model string, out *Output) (bool, error) {
 	p.decoder.ResetFrom(model, m.Data)
-	for p.decoder.Next() {
+	for {
+		if n := p.together(m, model, out); n > 0 {
+			if p.position.Index, p.position.Emitted = p.position.Index+n, 0; !p.drain(out) {
+				p.runs.flush(p)
+				return false, nil
+			}
+			continue
+		}
+		if !p.decoder.Next() {
+			break
+		}
 		i := p.decoder.Index()
 		if i < p.position.Index {
 			continue

@@ -34,21 +34,16 @@ type idSet struct {
 	oldest uint64            // first segment that is stored
 	buf    []byte
 
-	of       [2]string // model and version of the event that was hashed last
-	event    []byte    // what of it is hashed
-	prefix   int       // how much of that is of the model and the version
-	expected [readAhead]expectedID
-	present  int    // the next of expected
-	end      int    // behind the last
-	pause    int    // how many events to come are let go by, because something else came than was expected
-	penalty  int    // the next pause
-	warmed   uint64 // of what was read ahead, so that the reading happens
-}
-
-// expectedID is the id of an event that probably comes soon, of the model and the version of the last one.
-type expectedID struct {
-	id   []byte
-	hash idHash
+	of       [2]string         // model and version of the event that was hashed last
+	event    []byte            // what of it is hashed
+	prefix   int               // how much of that is of the model and the version
+	expected [readAhead][]byte // ids of events that probably come soon, of the model and the version of the last one
+	hashes   [readAhead]idHash // theirs
+	present  int               // the next of expected
+	end      int               // behind the last
+	pause    int               // how many events to come are let go by, because something else came than was expected
+	penalty  int               // the next pause
+	warmed   uint64            // of what was read ahead, so that the reading happens
 }
 
 // readAhead is for how many ids at a time the slots are read, before they are looked for or forgotten: each is far away in memory, and together
@@ -61,7 +56,7 @@ const maxPause = 1024
 func newIDSet(n int, key [2]uint64) *idSet {
 	return &idSet{
 		key: key, n: n, ring: nil, times: nil, base: 0, total: 0, slots: make([]uint64, 1024), dirty: map[uint64][]byte{}, open: false, oldest: 0, buf: nil,
-		of: [2]string{}, event: nil, prefix: 0, expected: [readAhead]expectedID{}, present: 0, end: 0, pause: 0, penalty: 0, warmed: 0,
+		of: [2]string{}, event: nil, prefix: 0, expected: [readAhead][]byte{}, hashes: [readAhead]idHash{}, present: 0, end: 0, pause: 0, penalty: 0, warmed: 0,
 	}
 }
 
@@ -77,22 +72,27 @@ func (s *idSet) hash(parts ...[]byte) idHash {
 // hashEvent is hash of what makes an event the same as another, and allocates nothing.
 func (s *idSet) hashEvent(model string, version, id []byte) idHash {
 	if s.present < s.end {
-		e := &s.expected[s.present]
-		if s.present++; bytes.Equal(e.id, id) && s.of[0] == model && s.of[1] == string(version) {
+		i := s.present
+		if s.present++; bytes.Equal(s.expected[i], id) && s.of[0] == model && s.of[1] == string(version) {
 			s.penalty = 0
-			return e.hash
+			return s.hashes[i]
 		}
 		s.end, s.pause = 0, s.penalty // the next ones come later, or not at all
 		s.penalty = min(2*s.penalty+1, maxPause)
 	}
+	s.begin(model, version)
+	s.event = appendPart(s.event[:s.prefix], id)
+	lo, hi := siphash.Hash128(s.key[0], s.key[1], s.event)
+	return idHash{lo, hi}
+}
+
+// begin makes what is hashed begin with a model and a version.
+func (s *idSet) begin(model string, version []byte) {
 	if s.prefix == 0 || s.of[0] != model || s.of[1] != string(version) {
 		s.of = [2]string{model, string(version)}
 		s.event = appendPart(appendPart(appendPart(s.event[:0], "e"), model), version)
 		s.prefix = len(s.event)
 	}
-	s.event = appendPart(s.event[:s.prefix], id)
-	lo, hi := siphash.Hash128(s.key[0], s.key[1], s.event)
-	return idHash{lo, hi}
 }
 
 // curious says whether it is time for expect: not where something is expected still, nor soon after something else came.
@@ -109,18 +109,33 @@ func (s *idSet) expect(ids [][]byte) {
 	if s.prefix == 0 {
 		return
 	}
+	ids = ids[:min(len(ids), readAhead)]
+	s.hashAll(ids)
+	for i, id := range ids {
+		s.expected[i] = append(s.expected[i][:0], id...)
+	}
+	s.present, s.end = 0, len(ids)
+}
+
+// hashEvents returns the hashes of at most readAhead ids that come next, of events of one model and one version.
+func (s *idSet) hashEvents(model string, version []byte, ids [][]byte) *[readAhead]idHash {
+	s.begin(model, version)
+	s.hashAll(ids)
 	s.present, s.end = 0, 0
-	for i, id := range ids[:min(len(ids), readAhead)] {
+	return &s.hashes
+}
+
+// hashAll hashes ids of events of the model and the version of the last one, and reads their slots.
+func (s *idSet) hashAll(ids [][]byte) {
+	for i, id := range ids {
 		s.event = appendPart(s.event[:s.prefix], id)
 		lo, hi := siphash.Hash128(s.key[0], s.key[1], s.event)
-		e := &s.expected[i]
-		e.id, e.hash = append(e.id[:0], id...), idHash{lo, hi}
-		s.end = i + 1
+		s.hashes[i] = idHash{lo, hi}
 	}
 	// On their own: between two of them there is so little to do that they wait together.
 	slots, mask, warmed := s.slots, uint64(len(s.slots)-1), uint64(0)
-	for i := range s.end {
-		warmed ^= slots[s.expected[i].hash[0]&math.MaxUint32&mask]
+	for i := range ids {
+		warmed ^= slots[s.hashes[i][0]&math.MaxUint32&mask]
 	}
 	s.warmed ^= warmed
 }

@@ -37,8 +37,9 @@ type binder struct {
 	category   []byte // scratch
 
 	shape    *event.Shape // of the columns that were bound last
-	columnOf []int        // of each of own; -1: there is none
-	unbound  int          // columns of features that are not in the reference
+	columnOf []int        // of each feature of the reference; -1: there is none
+	unbound  int          // columns of features, and of parts of predictions, that are not in the reference
+	bare     int          // the column of a prediction without parts that is not in the reference: a null is none; -1: there is no such column
 
 	plans map[planKey]*detectors.Plan // how features are judged, as soon as one was
 	memo  *detectors.Memo
@@ -115,10 +116,14 @@ func (b *binder) bind(ns *names, fields []event.Field) (unknown, repeated uint64
 	return unknown, repeated
 }
 
+// role returns the role of the i-th feature.
+func (b *binder) role(i int) result.Role { return b.ref.Features[i].Role }
+
 // count adds the event's values to counts over the binder's reference, and says how many names were unknown or came
-// twice, and how many values were of a wrong type. Features that the event left in columns are not among them: see runs.
+// twice, and how many values were of a wrong type. What the event left in columns is not among them, see runs: its features, and in a columnar
+// message the parts of its prediction as well.
 func (b *binder) count(ev *event.Event, features []*cells.Counts) (unknown, repeated, invalid uint64) {
-	if b.ref == nil {
+	if b.ref == nil || ev.Columns != nil && !ev.Columns.Lasting() {
 		return 0, 0, 0
 	}
 	if b.event++; b.event == 0 { // after 2^32 events no stamp may look current
@@ -325,30 +330,17 @@ func (p *Partition) label(s *source, place window.Placement, future bool) {
 // event counts a prediction event.
 func (p *Partition) event(s *source, place window.Placement, ev *event.Event, future bool) {
 	p.stats.Events++
-	last := s.last
-	pane := last.pane
-	if pane == nil || p.job != nil || last.start != place.Start || last.epoch != place.Epoch.ID || last.version != string(ev.Version) {
-		version := p.version(s, ev.Version)
-		pane = p.pane(s, place, version, "")
-		s.last = slot{
-			start: place.Start, version: string(ev.Version), epoch: place.Epoch.ID, pane: pane, binder: s.binders[place.Epoch.Fingerprint],
-			divided: len(s.dimensions(place.Epoch)) > 0,
-		}
-		last = s.last
-		if version == result.Other {
-			s.last = slot{} // the next one may have a place of its own, and must have it after a restart, too
-		}
-	}
-	b := last.binder
+	last := p.slot(s, place, ev.Version)
+	pane, b := last.pane, last.binder
 	if ev.Columns != nil && last.divided {
 		p.decoder.Fields() // it is counted in several panes
 	}
 	if ev.Columns != nil && b.ref != nil {
-		p.runs.add(b, pane, ev)
+		p.runs.add(b, pane, ev.Columns, ev.Row)
 	}
 	unknown, repeated, invalid := b.count(ev, pane.Features)
 	c := eventCounts{
-		withoutID: one(len(ev.ID) == 0), future: one(future), revises: one(place.Revises), unknown: unknown,
+		events: 1, withoutID: one(len(ev.ID) == 0), future: one(future), revises: one(place.Revises), unknown: unknown,
 		repeated: repeated + uint64(ev.DuplicateKeys), badLatency: one(!ev.HasLatency && ev.LatencyInvalid),
 	}
 	p.stats.WithoutID += c.withoutID
@@ -364,9 +356,26 @@ func (p *Partition) event(s *source, place window.Placement, ev *event.Event, fu
 	}
 }
 
-// eventCounts is what an event adds to the scalars of every pane that it is in.
+// slot returns the pane of a version's events in a place.
+func (p *Partition) slot(s *source, place window.Placement, v []byte) slot {
+	last := s.last
+	if last.pane != nil && p.job == nil && last.start == place.Start && last.epoch == place.Epoch.ID && last.version == string(v) {
+		return last
+	}
+	version := p.version(s, v)
+	last = slot{
+		start: place.Start, version: string(v), epoch: place.Epoch.ID, pane: p.pane(s, place, version, ""), binder: s.binders[place.Epoch.Fingerprint],
+		divided: len(s.dimensions(place.Epoch)) > 0,
+	}
+	if s.last = last; version == result.Other {
+		s.last = slot{} // the next one may have a place of its own, and must have it after a restart, too
+	}
+	return last
+}
+
+// eventCounts is what events add to the scalars of every pane that they are in.
 type eventCounts struct {
-	withoutID, future, revises, unknown, repeated, badLatency uint64
+	events, withoutID, future, revises, unknown, repeated, badLatency uint64
 }
 
 func one(b bool) uint64 {
@@ -378,23 +387,32 @@ func one(b bool) uint64 {
 
 // add counts an event in a pane, all but its features.
 func (c *eventCounts) add(pane *window.Pane, ev *event.Event) {
-	t := &pane.Tally
-	t.Events++
+	c.tally(&pane.Tally)
+	if ev.HasLatency {
+		pane.Latency.Add(ev.Latency)
+	}
+	countStatus(pane, ev.Status, 1)
+}
+
+// countStatus counts events of one response status, which is empty where they have none.
+func countStatus(pane *window.Pane, status []byte, n uint64) {
+	if n == 0 || len(status) == 0 {
+		return
+	}
+	pane.CountStatus(status, n)
+	if !event.Succeeded(status) {
+		pane.Tally.Errors += n
+	}
+}
+
+func (c *eventCounts) tally(t *window.Tally) {
+	t.Events += c.events
 	t.WithoutID += c.withoutID
 	t.Future += c.future
 	t.LateAccepted += c.revises
 	t.UnknownFeature += c.unknown
 	t.DuplicateKey += c.repeated
 	t.LatencyInvalid += c.badLatency
-	if ev.HasLatency {
-		pane.Latency.Add(ev.Latency)
-	}
-	if len(ev.Status) > 0 {
-		pane.CountStatus(ev.Status)
-		if !event.Succeeded(ev.Status) {
-			t.Errors++
-		}
-	}
 }
 
 // version returns the version that an event counts for: its own, or `other` beyond the bound.

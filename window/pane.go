@@ -122,15 +122,15 @@ func (p *Pane) add(o *Pane) {
 // Blocks returns into how many blocks the pane's encoding is cut.
 func (p *Pane) Blocks() int { return max(1, len(p.bounds)) }
 
-// CountStatus counts one event's response status.
-func (p *Pane) CountStatus(status []byte) {
-	switch n := p.Status[string(status)]; { // a look-up allocates nothing, unlike an assignment
-	case n != nil:
-		*n++
+// CountStatus counts the response status of n events.
+func (p *Pane) CountStatus(status []byte, n uint64) {
+	switch known := p.Status[string(status)]; { // a look-up allocates nothing, unlike an assignment
+	case known != nil:
+		*known += n
 	case len(p.Status) >= maxStatuses:
-		p.addStatus("other", 1)
+		p.addStatus("other", n)
 	default:
-		p.addStatus(string(status), 1)
+		p.addStatus(string(status), n)
 	}
 }
 

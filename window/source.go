@@ -399,3 +399,24 @@ func (s *Source) Open() (n int, waiting bool) {
 
 // Reject counts a refused record.
 func (t *Tally) Reject(r event.RejectReason) { t.Rejected[r]++ }
+
+// Calm returns where event time t belongs, and from when until before when records may have happened that belong there as well. In whatever order
+// they come, they make nothing due, close nothing and revise nothing, and Arrival stays in that pane. ok is false where that cannot be said of t.
+func (s *Source) Calm(t int64) (place Placement, from, to int64, ok bool) {
+	if s.MaxTime == Unset || s.Ready() || slices.ContainsFunc(s.series, func(k *series) bool { return k.Spec.Extends() }) {
+		return place, 0, 0, false
+	}
+	place = s.Place(t)
+	e := place.Epoch
+	from, to = max(place.base, e.From), place.base+e.Timing.Pane
+	if place.TooLate || place.base < s.reach || s.Watermark >= to {
+		return place, 0, 0, false // windows have ended that contain it
+	}
+	if at := s.epochAt(t) + 1; at < len(s.Epochs) {
+		to = min(to, s.Epochs[at].From)
+	}
+	if limit := min(s.nextDue, s.nextClose); limit < Never-e.Timing.WatermarkDelay {
+		to = min(to, limit+e.Timing.WatermarkDelay)
+	}
+	return place, from, to, from <= t && t < to && from <= s.MaxTime && s.MaxTime < to
+}

@@ -1,0 +1,182 @@
+package event_test
+
+import (
+	"fmt"
+	"math"
+	"math/rand/v2"
+	"slices"
+	"testing"
+
+	"google.golang.org/protobuf/encoding/protowire"
+
+	"github.com/driftd/driftd/event"
+	"github.com/driftd/driftd/internal/columnstest"
+)
+
+// checkBatch compares what a batch says of every row with what Next says of it, from some row on, and reports whether the message is one.
+func checkBatch(tb testing.TB, message []byte, from int) bool {
+	tb.Helper()
+	rows, batched := event.NewDecoder(event.DefaultLimits()), event.NewDecoder(event.DefaultLimits())
+	for _, d := range []*event.Decoder{rows, batched} {
+		d.KeepColumns()
+		d.Reset(message)
+		for range from {
+			d.Next()
+		}
+	}
+	b := batched.Batch()
+	if b == nil {
+		return false
+	}
+	for row := from; rows.Next(); row++ {
+		ev, rejected := rows.Event()
+		if rejected != nil || ev.IsLabel || ev.WrongType > 0 || ev.DuplicateKeys > 0 {
+			tb.Fatalf("row %d of a batch is refused, a label or has something wrong: %v, %+v", row, rejected, ev)
+		}
+		var id, status []byte
+		at, timed, latency := int64(0), b.Times != nil, math.NaN()
+		if b.IDs != nil {
+			id = b.IDs[row]
+		}
+		if timed {
+			at = b.Times[row]
+		}
+		if b.Latencies != nil {
+			latency = b.Latencies[row]
+		}
+		if b.Statuses != nil && b.StatusIndex != nil {
+			status = b.Statuses[b.StatusIndex[row]]
+		} else if b.Statuses != nil {
+			status = b.Statuses[row]
+		}
+		got := fmt.Sprintf("%q %q %q %d %v %q %d", b.Model, b.Version, id, at, timed, status, b.UnknownKeys)
+		want := fmt.Sprintf("%q %q %q %d %v %q %d", ev.Model, ev.Version, ev.ID, ev.Time, ev.HasTime, ev.Status, ev.UnknownKeys)
+		if got != want {
+			tb.Fatalf("row %d is %s in the batch, %s on its own", row, got, want)
+		}
+		has := latency >= 0 && !math.IsInf(latency, 0)
+		if has != ev.HasLatency || has && latency != ev.Latency || !math.IsNaN(latency) && !has != ev.LatencyInvalid {
+			tb.Fatalf("row %d has the latency %v in the batch, on its own %+v", row, latency, ev)
+		}
+	}
+	return true
+}
+
+func TestBatchIsTheSameAsItsRows(t *testing.T) {
+	rng := rand.New(rand.NewPCG(25, 26))
+	batches := 0
+	for range 400 {
+		tab := randomTable(rng, 1+rng.IntN(20))
+		clean := rng.IntN(4) > 0 // else most of them are none
+		for i, name := range tab.Names {
+			if name == "label" {
+				tab.Names = slices.Delete(slices.Clone(tab.Names), i, i+1)
+				tab.Values = slices.Delete(tab.Values, i, i+1)
+				break
+			}
+		}
+		for i, name := range tab.Names {
+			for row := range tab.Values[i] {
+				v := &tab.Values[i][row]
+				switch name {
+				case "version":
+					*v = "v1"
+				case "ts":
+					if *v = any(int64(1_795_000_000_000 + row)); !clean && rng.IntN(9) == 0 {
+						*v = nil
+					}
+				case "id":
+					if rng.IntN(2) == 0 && clean {
+						*v = nil
+					}
+				}
+			}
+			if name == "id" && rng.IntN(3) == 0 {
+				for row := range tab.Values[i] {
+					tab.Values[i][row] = int64(row)
+				}
+			}
+			if name == "ts" && rng.IntN(3) == 0 {
+				for row := range tab.Values[i] {
+					tab.Values[i][row] = fmt.Sprintf("2026-11-29T10:00:%02d.5+01:00", row)
+				}
+			}
+		}
+		for _, message := range [][]byte{tab.Protobuf(), tab.Arrow(t)} {
+			if checkBatch(t, message, rng.IntN(tab.Rows())) {
+				batches++
+			}
+		}
+	}
+	if batches < 200 {
+		t.Errorf("only %d batches", batches)
+	}
+}
+
+// What a row may be refused for, or is to be looked at for on its own, is in no batch.
+func TestNoBatch(t *testing.T) {
+	for _, c := range []struct {
+		name  string
+		of    string
+		value [2]any
+	}{
+		{"a label", "label", [2]any{1.0, nil}},
+		{"two models", "model", [2]any{"m", "n"}},
+		{"two versions", "version", [2]any{"a", "b"}},
+		{"a model that is a number", "model", [2]any{int64(7), int64(7)}},
+		{"a row without a version", "version", [2]any{"a", nil}},
+		{"a row without a time", "ts", [2]any{int64(1), nil}},
+		{"a time that is none", "ts", [2]any{"2026-11-29T10:00:00Z", "today"}},
+		{"a time beyond the years", "ts", [2]any{int64(1), int64(math.MaxInt64)}},
+		{"an id that is a boolean", "id", [2]any{true, false}},
+		{"a latency that is a string", "latency_ms", [2]any{"fast", "slow"}},
+		{"a schema that is a string", "schema", [2]any{"1", "1"}},
+		{"a long segment", "segment.region", [2]any{string(make([]byte, 300)), "eu"}},
+		{"no UTF-8", "features.y", [2]any{"a\xffb", "ok"}},
+	} {
+		tab := columnstest.Table{Names: []string{"features.x", c.of}, Values: [][]any{{1.5, 2.5}, c.value[:]}}
+		d := event.NewDecoder(event.DefaultLimits())
+		d.KeepColumns()
+		d.Reset(tab.Protobuf())
+		if d.Batch() != nil {
+			t.Errorf("%s: it is a batch", c.name)
+		}
+	}
+}
+
+// Rows that were skipped are behind: Next goes on with the one after them.
+func TestSkip(t *testing.T) {
+	tab := columnstest.Table{Names: []string{"model", "id"}, Values: [][]any{{"m", "m", "m", "m"}, {"a", "b", "c", "d"}}}
+	d := event.NewDecoder(event.DefaultLimits())
+	d.KeepColumns()
+	d.Reset(tab.Protobuf())
+	if d.Batch() == nil {
+		t.Fatal("it is no batch")
+	}
+	d.Skip(2)
+	if !d.Next() || d.Index() != 2 {
+		t.Fatalf("the next record is %d, want 2", d.Index())
+	}
+	if ev, rejected := d.Event(); rejected != nil || string(ev.ID) != "c" || string(d.Raw()) != `{"model":"m","id":"c"}` {
+		t.Errorf("it is %v, %v, %s, want c", ev, rejected, d.Raw())
+	}
+	if d.Skip(1); d.Batch() != nil || d.Next() {
+		t.Error("there is a record behind the last one")
+	}
+}
+
+// The key of a field of a later version is not always ASCII: behind a string that ends within a character it looks like the rest of that.
+func TestUTF8AcrossFields(t *testing.T) {
+	col := protowire.AppendBytes(protowire.AppendTag(nil, 1, protowire.BytesType), []byte("features.x"))
+	col = protowire.AppendBytes(protowire.AppendTag(col, 5, protowire.BytesType), []byte("a\xc2"))
+	col = protowire.AppendVarint(protowire.AppendTag(col, 16, protowire.VarintType), 1) // 0x80 0x01
+	message := protowire.AppendBytes(protowire.AppendTag([]byte{8, 1}, 2, protowire.BytesType), col)
+	d := event.NewDecoder(event.DefaultLimits())
+	d.Reset(message)
+	if !d.Next() {
+		t.Fatal("there is no record")
+	}
+	if _, rejected := d.Event(); rejected == nil || rejected.Reason != event.RejectMalformed {
+		t.Errorf("refused for %v, want %v", rejected, event.RejectMalformed)
+	}
+}
