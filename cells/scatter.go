@@ -1,6 +1,11 @@
 package cells
 
-import "github.com/driftd/driftd/internal/exact"
+import (
+	"math"
+	"math/bits"
+
+	"github.com/driftd/driftd/internal/exact"
+)
 
 const (
 	// searched is how many values are looked for side by side: enough that none waits for the memory of another.
@@ -34,43 +39,106 @@ func (c *Counts) addFinite(xs []float64) {
 	}
 	lo, hi := c.min, c.max
 	c.n += uint64(len(xs))
-	points := c.space.points
-	if len(points) <= tabled {
-		for _, x := range xs {
-			x += 0
-			lo, hi = min(lo, x), max(hi, x)
-			switch i := c.space.locate(x); i {
-			case placeBelow:
-				c.below = addOuter(c.below, outerKey(x), 1)
-			case placeAbove:
-				c.above = addOuter(c.above, outerKey(x), 1)
-			default:
-				c.cells.inc(i)
-			}
-		}
-		xs = nil
-	}
+	var block [searched]float64
+	var at [searched]int32
 	for len(xs) > 0 {
-		var block [searched]float64
 		n := copy(block[:], xs)
 		xs = xs[n:]
-		below := lowerBounds(points, &block)
 		for k, x := range block[:n] {
 			x += 0
-			lo, hi = min(lo, x), max(hi, x)
-			switch i := int(below[k]); {
-			case i == len(points):
-				c.above = addOuter(c.above, outerKey(x), 1)
-			case points[i] == x:
-				c.cells.inc(2 * i)
-			case i == 0:
-				c.below = addOuter(c.below, outerKey(x), 1)
-			default:
-				c.cells.inc(2*i - 1)
+			block[k] = x
+			if x < lo {
+				lo = x
 			}
+			if x > hi {
+				hi = x
+			}
+		}
+		c.space.locateAll(&block, n, &at)
+		short := c.cells.short
+		for k, i := range at[:n] {
+			if uint(i) < uint(len(short)) && short[i] != math.MaxUint16 {
+				short[i]++
+				continue
+			}
+			switch {
+			case i >= 0:
+				c.cells.inc(int(i))
+			case i == placeBelow:
+				c.below = addOuter(c.below, outerKey(block[k]), 1)
+			default:
+				c.above = addOuter(c.above, outerKey(block[k]), 1)
+			}
+			short = c.cells.short // it may have been outgrown
 		}
 	}
 	c.min, c.max = lo, hi
+}
+
+// locateAll is locate for each of the first n of xs. What is done for all of them before the next step waits for no memory but its own.
+func (s *Space) locateAll(xs *[searched]float64, n int, at *[searched]int32) {
+	d, t := s.points, &s.table
+	if len(d) < 2 || len(d) > tabled {
+		s.searchAll(xs, n, at)
+		return
+	}
+	first, last := d[0], d[len(d)-1]
+	var buckets [searched]uint32
+	if t.byBits {
+		for k, x := range xs[:n] {
+			b, _ := bits.Mul64(ordinal(min(max(x, first), last))-t.base, t.factor)
+			buckets[k] = uint32(b)
+		}
+	} else {
+		lo, scale := t.lo, t.scale
+		for k, x := range xs[:n] {
+			if x < first {
+				x = first
+			}
+			if x > last {
+				x = last
+			}
+			buckets[k] = uint32(int64((x - lo) * scale))
+		}
+	}
+	starts := t.narrow // so few points fit
+	for k, x := range xs[:n] {
+		switch {
+		case x < first:
+			at[k] = placeBelow
+			continue
+		case x > last:
+			at[k] = placeAbove
+			continue
+		}
+		b := uint(buckets[k])
+		i, end := int(starts[b]), int(starts[b+1])
+		if end-i > glance {
+			i = searchPoints(d, i, end, x)
+		} else {
+			p := (*[glance]float64)(d[i : i+glance : i+glance])
+			i += boolToInt(p[0] < x) + boolToInt(p[1] < x) + boolToInt(p[2] < x) + boolToInt(p[3] < x)
+		}
+		at[k] = int32(2*i - boolToInt(d[i] != x))
+	}
+}
+
+// searchAll is locateAll by searching all points.
+func (s *Space) searchAll(xs *[searched]float64, n int, at *[searched]int32) {
+	points := s.points
+	below := lowerBounds(points, xs)
+	for k, x := range xs[:n] {
+		switch i := int(below[k]); {
+		case i == len(points):
+			at[k] = placeAbove
+		case points[i] == x:
+			at[k] = int32(2 * i)
+		case i == 0:
+			at[k] = placeBelow
+		default:
+			at[k] = int32(2*i - 1)
+		}
+	}
 }
 
 // lowerBounds returns the number of points below each of xs: the search of locate, one step of all of them after the other.

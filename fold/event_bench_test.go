@@ -52,36 +52,40 @@ func BenchmarkEvents(b *testing.B) {
 
 // BenchmarkColumnarEvents is BenchmarkEvents for protobuf by columns. Its ids are known again only after twice as many as are remembered.
 func BenchmarkColumnarEvents(b *testing.B) {
-	const batch, count = 64, 2048
-	stream := newWireStream(b, 20, batch)
-	messages := make([]fold.Message, count)
-	for i := range messages {
-		messages[i] = fold.Message{Subject: "ml.events.m", Time: 61_000, Data: stream.table().Protobuf()} //nolint:exhaustruct // numbered below
+	const events = 1 << 17
+	for _, batch := range []int{64, 1024} {
+		b.Run(fmt.Sprintf("records=%d", batch), func(b *testing.B) {
+			stream := newWireStream(b, 20, batch)
+			messages := make([]fold.Message, events/batch)
+			for i := range messages {
+				messages[i] = fold.Message{Subject: "ml.events.m", Time: 61_000, Data: stream.table().Protobuf()} //nolint:exhaustruct // numbered below
+			}
+			c := stream.counting(fold.ModelConfig{ //nolint:exhaustruct // no rules
+				Reference: stream.ref.Fingerprint(), Timing: timing(60, window.Spec{Size: 60 * minute, Every: 60 * minute}), Detectors: detectors.Default(), //nolint:exhaustruct // not extended
+			})
+			c.DedupIDs = events / 2
+			p, out, seq := fold.New("IN", c, [2]uint64{1, 2}, stream.refs, fold.Budget{Messages: 1 << 30, Bytes: 1 << 40}), fold.Output{}, uint64(0) //nolint:exhaustruct // empty
+			apply := func() {
+				m := messages[seq%uint64(len(messages))]
+				seq++
+				m.Seq = seq
+				if done, err := p.Apply(m, &out); err != nil || !done {
+					b.Fatal(done, err)
+				}
+			}
+			for range messages {
+				apply()
+			}
+			if s := p.Stats(); s.Events != events || s.Duplicates > 0 || s.WrongTypes > 0 || s.UnknownFeatures > 0 {
+				b.Fatalf("counted %+v", s)
+			}
+			b.ReportAllocs()
+			for b.Loop() {
+				apply()
+			}
+			b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N*batch), "ns/event")
+		})
 	}
-	c := stream.counting(fold.ModelConfig{ //nolint:exhaustruct // no rules
-		Reference: stream.ref.Fingerprint(), Timing: timing(60, window.Spec{Size: 60 * minute, Every: 60 * minute}), Detectors: detectors.Default(), //nolint:exhaustruct // not extended
-	})
-	c.DedupIDs = batch * count / 2
-	p, out, seq := fold.New("IN", c, [2]uint64{1, 2}, stream.refs, fold.Budget{Messages: 1 << 30, Bytes: 1 << 40}), fold.Output{}, uint64(0) //nolint:exhaustruct // empty
-	apply := func() {
-		m := messages[seq%count]
-		seq++
-		m.Seq = seq
-		if done, err := p.Apply(m, &out); err != nil || !done {
-			b.Fatal(done, err)
-		}
-	}
-	for range count {
-		apply()
-	}
-	if s := p.Stats(); s.Events != batch*count || s.Duplicates > 0 || s.WrongTypes > 0 || s.UnknownFeatures > 0 {
-		b.Fatalf("counted %+v", s)
-	}
-	b.ReportAllocs()
-	for b.Loop() {
-		apply()
-	}
-	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N*batch), "ns/event")
 }
 
 // table returns a message's events by columns.
