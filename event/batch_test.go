@@ -13,7 +13,7 @@ import (
 	"github.com/driftd/driftd/internal/columnstest"
 )
 
-// checkBatch compares what a batch says of every row with what Next says of it, from some row on, and reports whether the message is one.
+// checkBatch compares what a batch says of every row with what Next says of it, from some record on, and reports whether there is one.
 func checkBatch(tb testing.TB, message []byte, from int) bool {
 	tb.Helper()
 	rows, batched := event.NewDecoder(event.DefaultLimits()), event.NewDecoder(event.DefaultLimits())
@@ -28,38 +28,72 @@ func checkBatch(tb testing.TB, message []byte, from int) bool {
 	if b == nil {
 		return false
 	}
-	for row := from; rows.Next(); row++ {
-		ev, rejected := rows.Event()
-		if rejected != nil || ev.IsLabel || ev.WrongType > 0 || ev.DuplicateKeys > 0 {
-			tb.Fatalf("row %d of a batch is refused, a label or has something wrong: %v, %+v", row, rejected, ev)
+	for row := b.Row; row < b.End; row++ {
+		if !rows.Next() {
+			tb.Fatalf("there is no row %d", row)
 		}
-		var id, status []byte
-		at, timed, latency := int64(0), b.Times != nil, math.NaN()
-		if b.IDs != nil {
-			id = b.IDs[row]
-		}
-		if timed {
-			at = b.Times[row]
-		}
-		if b.Latencies != nil {
-			latency = b.Latencies[row]
-		}
-		if b.Statuses != nil && b.StatusIndex != nil {
-			status = b.Statuses[b.StatusIndex[row]]
-		} else if b.Statuses != nil {
-			status = b.Statuses[row]
-		}
-		got := fmt.Sprintf("%q %q %q %d %v %q %d", b.Model, b.Version, id, at, timed, status, b.UnknownKeys)
-		want := fmt.Sprintf("%q %q %q %d %v %q %d", ev.Model, ev.Version, ev.ID, ev.Time, ev.HasTime, ev.Status, ev.UnknownKeys)
-		if got != want {
-			tb.Fatalf("row %d is %s in the batch, %s on its own", row, got, want)
-		}
-		has := latency >= 0 && !math.IsInf(latency, 0)
-		if has != ev.HasLatency || has && latency != ev.Latency || !math.IsNaN(latency) && !has != ev.LatencyInvalid {
-			tb.Fatalf("row %d has the latency %v in the batch, on its own %+v", row, latency, ev)
-		}
+		sameRow(tb, b, row, rows)
 	}
 	return true
+}
+
+// sameRow compares what a batch says of a row with what a decoder says of the same record.
+func sameRow(tb testing.TB, b *event.Batch, row int, d *event.Decoder) {
+	tb.Helper()
+	ev, rejected := d.Event()
+	if rejected != nil || ev.IsLabel || ev.WrongType > 0 || ev.DuplicateKeys > 0 {
+		tb.Fatalf("row %d of a batch is refused, a label or has something wrong: %v, %+v", row, rejected, ev)
+	}
+	var id, status []byte
+	at, timed, latency := int64(0), b.Times != nil, math.NaN()
+	k := row - b.First
+	if b.IDs != nil {
+		id = b.IDs[k]
+	}
+	if timed {
+		at = b.Times[k]
+	}
+	if b.Latencies != nil {
+		latency = b.Latencies[k]
+	}
+	if b.Statuses != nil && b.StatusIndex != nil {
+		status = b.Statuses[b.StatusIndex[k]]
+	} else if b.Statuses != nil {
+		status = b.Statuses[k]
+	}
+	got := fmt.Sprintf("%q %q %q %d %v %q %d", b.Model, b.Version, id, at, timed, status, b.UnknownKeys)
+	want := fmt.Sprintf("%q %q %q %d %v %q %d", ev.Model, ev.Version, ev.ID, ev.Time, ev.HasTime, ev.Status, ev.UnknownKeys)
+	if got != want {
+		tb.Fatalf("row %d is %s in the batch, %s on its own", row, got, want)
+	}
+	has := latency >= 0 && !math.IsInf(latency, 0)
+	if has != ev.HasLatency || has && latency != ev.Latency || !math.IsNaN(latency) && !has != ev.LatencyInvalid {
+		tb.Fatalf("row %d has the latency %v in the batch, on its own %+v", row, latency, ev)
+	}
+	d.Fields()
+	values := map[string]string{}
+	say := func(name string, v event.Value) string {
+		category, class := v.AppendCategory(nil)
+		return fmt.Sprint(name, " is ", string(category), class)
+	}
+	for _, fields := range [][]event.Field{ev.Prediction, ev.Features} {
+		for _, f := range fields {
+			values[string(f.Name)] = say(string(f.Name), f.Value)
+		}
+	}
+	for i := range b.Columns.Len() {
+		c := b.Columns.Column(i)
+		if !c.IsFeature() && !c.IsPrediction() {
+			continue
+		}
+		got, want := say(string(c.Name()), c.Value(row)), values[string(c.Name())]
+		if want == "" { // a null instead of a prediction is none
+			want = say(event.PredictionName, event.Value{Kind: event.ValueNull})
+		}
+		if got != want {
+			tb.Fatalf("row %d: %s in the batch, on its own %s", row, got, want)
+		}
+	}
 }
 
 func TestBatchIsTheSameAsItsRows(t *testing.T) {

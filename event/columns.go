@@ -77,9 +77,10 @@ type Columns struct {
 	known  bool // the columns that were read until now are those of shape
 	room   int  // rows of a template's columns
 
-	lasting bool // of a template
-	used    bool // it has rows of the present message
-	held    bool
+	lasting   bool   // of a template
+	unescaped []byte // strings that are written with escapes
+	used      bool   // it has rows of the present message
+	held      bool
 }
 
 // Rows returns the number of rows so far.
@@ -107,7 +108,7 @@ func (c *Columns) empty() {
 			clear(col.strings[:min(c.rows+1, c.room)]) // one more: of a record that followed the template to some value
 		}
 	}
-	c.rows = 0
+	c.rows, c.unescaped = 0, c.unescaped[:0]
 }
 
 // Shape stands for the names of columns and their order: Columns of one Shape have the same.
@@ -145,7 +146,7 @@ func (c *Columns) Column(i int) *Column { return &c.all[i] }
 // IsFeature reports whether the column is of a feature.
 func (c *Column) IsFeature() bool { return c.role == roleFeature }
 
-// IsPrediction reports whether the column is of a part of the prediction. Columns that are Lasting have none.
+// IsPrediction reports whether the column is of a part of the prediction.
 func (c *Column) IsPrediction() bool { return c.role == rolePrediction }
 
 // Name returns the feature's name, or that of the part of the prediction.

@@ -78,6 +78,10 @@ type Decoder struct {
 	batch     Batch
 	keep      bool // features stay in the columns
 	templates templates
+	following *template // that the records of ahead follow
+	ahead     []ahead
+	taken     int    // of those
+	missed    int    // offset of a record that follows no template, -1
 	raw       []byte // of a row, as JSON
 
 	predictionName, labelName, scoreName, scorePrefix []byte
@@ -110,6 +114,7 @@ func (d *Decoder) Reset(message []byte) { d.ResetFrom("", message) }
 // name, which may be empty where it is not known.
 func (d *Decoder) ResetFrom(producer string, message []byte) {
 	d.msg, d.pos, d.state, d.index, d.batch.state = message, 0, framingStart, -1, batchUnknown
+	d.ahead, d.taken, d.missed = d.ahead[:0], 0, -1
 	if d.keep {
 		d.templates.begin(producer, message)
 	}
@@ -135,16 +140,11 @@ func (d *Decoder) Next() bool {
 			if d.columnar() {
 				continue
 			}
-			if bytes.HasPrefix(d.msg, []byte("\xef\xbb\xbf")) {
-				i = 3
-			}
-			i = skipSpace(d.msg, i)
-			if i < len(d.msg) && d.msg[i] == '[' {
-				d.state, d.pos = framingFirst, i+1
-			} else {
-				d.state, d.pos = framingLines, i
-			}
+			d.frame()
 		case framingLines:
+			if d.taken < len(d.ahead) {
+				return d.hand()
+			}
 			if i = skipSpace(d.msg, i); i < len(d.msg) {
 				return d.line(i)
 			}
@@ -183,6 +183,20 @@ func (d *Decoder) Next() bool {
 	}
 }
 
+// frame looks how the message begins, which is JSON if anything.
+func (d *Decoder) frame() {
+	i := 0
+	if bytes.HasPrefix(d.msg, []byte("\xef\xbb\xbf")) {
+		i = 3
+	}
+	i = skipSpace(d.msg, i)
+	if i < len(d.msg) && d.msg[i] == '[' {
+		d.state, d.pos = framingFirst, i+1
+	} else {
+		d.state, d.pos = framingLines, i
+	}
+}
+
 // Index returns the position of the current record in its message, from 0; refused records have one too. It is -1 before
 // the first Next.
 func (d *Decoder) Index() int { return d.index }
@@ -218,6 +232,16 @@ func (d *Decoder) NextIDs(ids [][]byte, n int) [][]byte {
 	if d.state == framingRows {
 		for row := d.index + 1; row <= d.index+n && row < d.columns.rows && d.columns.ids >= 0; row++ {
 			ids = append(ids, d.columns.all[d.columns.ids].Value(row).Str)
+		}
+		return ids
+	}
+	if d.taken < len(d.ahead) {
+		c := &d.following.columns
+		for _, one := range d.ahead[d.taken:min(d.taken+n, len(d.ahead))] {
+			if c.ids < 0 {
+				break
+			}
+			ids = append(ids, c.all[c.ids].strings[one.row])
 		}
 		return ids
 	}
@@ -288,15 +312,15 @@ func (d *Decoder) line(i int) bool {
 		d.fail(i, RejectMalformed, notObject(b, i))
 		return d.finish(nextLine(b, i))
 	}
+	if d.lookAhead(i) {
+		return d.hand()
+	}
 	end := d.readRecord(i)
 	if end < 0 {
 		return d.finish(resync(b, i, d.reject.Offset))
 	}
 	// Anything but a newline or another object behind the object puts the whole line in doubt.
-	j := end
-	for j < len(b) && (b[j] == ' ' || b[j] == '\t' || b[j] == '\r') {
-		j++
-	}
+	j := skipBlanks(b, end)
 	if j < len(b) && b[j] != '\n' && b[j] != '{' {
 		d.fail(j, RejectMalformed, "expected a newline or another object after the record"+found(b, j))
 		return d.finish(nextLine(b, j))
@@ -309,8 +333,15 @@ func (d *Decoder) readRecord(i int) int {
 	if !d.keep {
 		return d.record(i)
 	}
-	if end := d.follow(i); end >= 0 {
-		return end
+	if i != d.missed {
+		d.begin(i)
+		if t, end := d.follow(i); t != nil {
+			if d.fill(t, t.columns.rows); d.reject.Reason == 0 {
+				d.keepRow(t)
+				return end
+			}
+			d.begin(i)
+		}
 	}
 	end := d.record(i)
 	if d.templates.learning && end >= 0 && d.reject.Reason == 0 {

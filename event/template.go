@@ -18,8 +18,9 @@ type template struct {
 	tail    []byte // from behind the last value to the record's end
 	seen    keySet
 	unknown int     // keys that the format does not know
+	loose   bool    // it has values that go to the event at once, so that one record must be done before the next one is read
 	hits    int     // records that followed it
-	columns Columns // of the features of the present message's records
+	columns Columns // of the values of the present message's records
 }
 
 // slot is a value of the record and what stands before it.
@@ -29,7 +30,15 @@ type slot struct {
 	mask   uint64
 	role   role
 	name   []byte // of a part of the prediction or a segment dimension
-	column int    // of a feature
+	column int    // that the value goes to; -1: none
+	loose  bool   // the value goes to the event at once
+}
+
+// ahead is a record that was read before it is asked for.
+type ahead struct {
+	start, end int
+	id         int // offset of the id's first byte; -1: there is none
+	row        int
 }
 
 // span is a value of a record that is decoded the general way.
@@ -52,7 +61,9 @@ const (
 	fewHits       = 64  // a template that fewer records followed was not worth learning
 	maxThrift     = 512 // records that follow no template before another one is learnt
 	wordBytes     = 8
-	fewRooms      = 16 // of columns that begin
+	fewRooms      = 16      // of columns that begin
+	maxAhead      = 256     // records of a message that are read before the first of them is asked for
+	maxUnescaped  = 1 << 20 // bytes of strings without their escapes that columns keep
 )
 
 // templates is what the decoder has learnt.
@@ -125,35 +136,40 @@ func sniffModel(message []byte) []byte {
 	return name
 }
 
-// follow decodes the record at i by a template and returns its end, or -1 where none fits: then it is to be decoded the general way.
-func (d *Decoder) follow(i int) int {
+// follow reads the record at i by a template into the next row of its columns. It returns nil where none fits: then it is to be decoded the
+// general way.
+func (d *Decoder) follow(i int) (one *template, end int) {
 	t := &d.templates
 	if t.learning = false; t.pause > 0 {
 		t.pause--
-		return -1
+		return nil, -1
 	}
 	for k, one := range t.all {
 		if end := d.followOne(one, i); end >= 0 {
-			one.hits++
 			if t.penalty = 0; k > 0 {
 				copy(t.all[1:], t.all[:k])
 				t.all[0] = one
 			}
-			return end
+			return one, end
 		}
 		d.begin(i)
 	}
 	t.pause, t.penalty = t.penalty, min(2*t.penalty+1, maxPause)
 	if t.rest > 0 {
 		t.rest--
-		return -1
+		return nil, -1
 	}
 	t.learning, t.strange, t.spans = true, false, t.spans[:0]
-	return -1
+	return nil, -1
 }
 
+// followOne reads the record at i by a template into a row behind those that its columns have, and returns its end or -1. The caller counts the
+// row, or leaves it.
 func (d *Decoder) followOne(t *template, i int) int {
 	b, row := d.msg, t.columns.rows
+	if row == 0 {
+		t.columns.unescaped = t.columns.unescaped[:0]
+	}
 	if row >= t.columns.room {
 		d.templates.bytes -= t.columns.bytes()
 		t.columns.makeRoom(row)
@@ -165,31 +181,103 @@ func (d *Decoder) followOne(t *template, i int) int {
 			return -1
 		}
 		i += len(s.before)
-		if s.role == roleFeature {
-			i = d.cell(&t.columns.all[s.column], row, i)
-		} else {
+		switch {
+		case s.column >= 0:
+			i = d.cell(&t.columns, &t.columns.all[s.column], row, i)
+		case s.loose:
 			i = d.assignAt(s, i)
+		default:
+			i = d.passOver(s.role, i)
 		}
 		if i < 0 {
 			return -1
 		}
 	}
-	if len(b)-i < len(t.tail) || !bytes.Equal(b[i:i+len(t.tail)], t.tail) {
+	if len(b)-i < len(t.tail) || !bytes.Equal(b[i:i+len(t.tail)], t.tail) || d.reject.Reason != 0 {
 		return -1
 	}
-	d.seen = t.seen
-	d.ev.UnknownKeys = t.unknown
-	if len(t.columns.all) > 0 {
-		d.ev.Columns, d.ev.Row = &t.columns, row
-	}
-	if d.judge(); d.reject.Reason != 0 {
-		return -1
-	}
+	return i + len(t.tail)
+}
+
+// keepRow counts the row that followOne read.
+func (d *Decoder) keepRow(t *template) {
+	t.hits++
 	if t.columns.rows++; !t.columns.used {
 		t.columns.used = true
 		d.templates.used = append(d.templates.used, &t.columns)
 	}
-	return i + len(t.tail)
+}
+
+// lookAhead reads the record at i and those behind it, each in its line, as far as they follow one template, and reports whether there is one.
+func (d *Decoder) lookAhead(i int) bool {
+	d.ahead, d.taken = d.ahead[:0], 0
+	if !d.keep || i == d.missed {
+		return false
+	}
+	t, end := d.follow(i)
+	if t == nil {
+		d.missed = i // it would not be followed the next time either
+		return false
+	}
+	if t.loose {
+		return false
+	}
+	b := d.msg
+	for {
+		next := skipBlanks(b, end)
+		if next < len(b) && b[next] != '\n' && b[next] != '{' || end-i > d.limits.MaxRecord {
+			break // it is refused
+		}
+		d.ahead = append(d.ahead, ahead{start: i, end: end, id: d.idAt, row: t.columns.rows})
+		d.keepRow(t)
+		if i = skipSpace(b, next); len(d.ahead) == maxAhead || i >= len(b) || b[i] != '{' {
+			break
+		}
+		d.scratch = d.scratch[:0]
+		if end = d.followOne(t, i); end < 0 {
+			break
+		}
+	}
+	d.following, d.batch.state = t, batchUnknown
+	return len(d.ahead) > 0
+}
+
+// skipBlanks returns the offset of the first byte at or after i that is no blank within a line.
+func skipBlanks(b []byte, i int) int {
+	for i < len(b) && (b[i] == ' ' || b[i] == '\t' || b[i] == '\r') {
+		i++
+	}
+	return i
+}
+
+// hand makes the next record that was read ahead the current one.
+func (d *Decoder) hand() bool {
+	one := d.ahead[d.taken]
+	d.taken++
+	d.begin(one.start)
+	d.fill(d.following, one.row)
+	d.idAt = one.id
+	return d.finish(one.end)
+}
+
+// fill makes the event of a row that followed a template, but for what of it is loose.
+func (d *Decoder) fill(t *template, row int) {
+	c, ev := &t.columns, &d.ev
+	for _, i := range c.others {
+		col := &c.all[i]
+		if col.role == roleTime {
+			ev.Time, ev.HasTime = col.ints[row], true
+			continue
+		}
+		v := col.Value(row)
+		d.assign(col.role, col.name, &v, 0)
+	}
+	d.seen = t.seen
+	ev.UnknownKeys = t.unknown
+	if len(c.others) < len(c.all) {
+		ev.Columns, ev.Row = c, row
+	}
+	d.judge()
 }
 
 // precedes reports whether what the slot's value is behind stands at i.
@@ -252,10 +340,21 @@ func (d *Decoder) assign(r role, name []byte, v *Value, at int) {
 	}
 }
 
-// cell reads the value at i into a row of a column. It returns -1 for one of another type.
-func (d *Decoder) cell(c *Column, row, i int) int {
+// passOver reads the value at i of a key that says nothing of an event.
+func (d *Decoder) passOver(r role, i int) int {
+	var v Value
+	next := d.value(i, &v, 0)
+	if v.Kind == ValueInvalid || r == roleSchema && v.Kind != ValueNumber && v.Kind != ValueNull {
+		return -1
+	}
+	return next
+}
+
+// cell reads the value at i into a row of a column. It returns -1 for one of another type, and for one that is to be refused.
+func (d *Decoder) cell(all *Columns, c *Column, row, i int) int {
 	b := d.msg
-	if c.kind == kindNumber {
+	switch c.kind {
+	case kindNumber:
 		x, next := shortNumber(b, i)
 		if next == 0 {
 			var v Value
@@ -268,26 +367,62 @@ func (d *Decoder) cell(c *Column, row, i int) int {
 		}
 		c.nums[row] = x
 		return next
-	}
-	if i < len(b) && b[i] == '"' && c.kind == kindText {
-		unescaped := len(d.scratch) // what is behind it is gone with the record, but columns stay
-		s, next := d.str(i)
-		if len(d.scratch) != unescaped {
+	case kindInteger:
+		var v Value
+		next := d.value(i, &v, 0)
+		ms, ok, flaw := instantOf(&v, i)
+		if !ok || flaw.detail != "" {
 			return -1
 		}
-		c.strings[row] = s
+		c.ints[row] = ms
 		return next
+	case kindText:
+		return d.textCell(all, c, row, i)
+	case kindBool, kindString:
 	}
 	var v Value
 	next := d.value(i, &v, 0)
-	switch {
-	case c.kind == kindText && v.Kind == ValueNull:
-		c.strings[row] = nil
-	case c.kind == kindBool && v.Kind == ValueBool:
-		c.nums[row] = v.Num
-	default:
+	if v.Kind != ValueBool {
 		return -1
 	}
+	c.nums[row] = v.Num
+	return next
+}
+
+// textCell is cell for texts: strings, null, and the numbers that stand for one.
+func (d *Decoder) textCell(all *Columns, c *Column, row, i int) int {
+	var v Value
+	var next int
+	if i < len(d.msg) && d.msg[i] == '"' {
+		v.Kind = ValueString
+		unescaped := len(d.scratch) // what is behind it is gone with the record, but columns stay
+		if v.Str, next = d.str(i); len(d.scratch) != unescaped {
+			if len(all.unescaped) > maxUnescaped {
+				return -1
+			}
+			from, room := len(all.unescaped), cap(all.unescaped)
+			all.unescaped = append(all.unescaped, v.Str...)
+			d.templates.bytes += cap(all.unescaped) - room
+			v.Str = all.unescaped[from:len(all.unescaped):len(all.unescaped)]
+		}
+	} else {
+		next = d.value(i, &v, 0)
+	}
+	switch {
+	case next < 0:
+		return -1
+	case v.Kind == ValueNull:
+		v.Str = nil
+	case v.Kind == ValueNumber && (c.role == roleID || c.role == roleVersion || c.role == roleStatus):
+	case v.Kind != ValueString, (c.role == roleVersion || c.role == roleSegment) && len(v.Str) > d.limits.MaxName:
+		return -1
+	}
+	if c.role == roleID {
+		if d.idAt = i; v.Kind == ValueString {
+			d.idAt++ // behind the quote
+		}
+	}
+	c.strings[row] = v.Str
 	return next
 }
 
@@ -295,16 +430,19 @@ func (d *Decoder) cell(c *Column, row, i int) int {
 func (c *Columns) makeRoom(row int) {
 	c.room = max(fewRooms, 2*c.room)
 	for i := range c.all {
-		if col := &c.all[i]; col.kind == kindText {
+		switch col := &c.all[i]; col.kind {
+		case kindText:
 			col.strings = append(make([][]byte, 0, c.room), col.strings[:row]...)[:c.room]
-		} else {
+		case kindInteger:
+			col.ints = append(make([]int64, 0, c.room), col.ints[:row]...)[:c.room]
+		case kindNumber, kindBool, kindString:
 			col.nums = append(make([]float64, 0, c.room), col.nums[:row]...)[:c.room]
 		}
 	}
 }
 
 // bytes returns what the rows of a template's columns take, about.
-func (c *Columns) bytes() int { return 8 * c.room * len(c.all) }
+func (c *Columns) bytes() int { return 8*c.room*len(c.all) + cap(c.unescaped) }
 
 // note notes a value of a record from which a template may be learnt.
 func (t *templates) note(from, to int, k ValueKind) {
@@ -315,6 +453,12 @@ func (t *templates) note(from, to int, k ValueKind) {
 	t.spans = append(t.spans, span{from: from, to: to, role: t.role, kind: k})
 }
 
+// partKey is a name among those of its role.
+type partKey struct {
+	role role
+	name string
+}
+
 // learn makes a template of the current record, which ends before end and is good, or sees that it cannot.
 func (d *Decoder) learn(end int) {
 	t := &d.templates
@@ -323,24 +467,35 @@ func (d *Decoder) learn(end int) {
 		return
 	}
 	one := &template{seen: d.seen, unknown: ev.UnknownKeys}
+	one.columns.ids = -1
 	at := d.start
 	literal := func(to int) []byte { return bytes.Clone(d.msg[at:to]) }
-	names := map[string]bool{}
+	names := map[partKey]bool{}
 	for _, sp := range t.spans {
-		s := slot{before: literal(sp.from), role: sp.role, name: bytes.Clone(sp.name)}
+		s := slot{before: literal(sp.from), role: sp.role, name: bytes.Clone(sp.name), column: -1}
 		var head, mask [wordBytes]byte
 		for i := range copy(head[:], s.before) {
 			mask[i] = 0xff
 		}
 		s.head, s.mask = binary.LittleEndian.Uint64(head[:]), binary.LittleEndian.Uint64(mask[:])
-		if at = sp.to; sp.role == roleFeature {
-			if names[string(s.name)] {
-				return // the last one wins, and the others are counted
-			}
-			names[string(s.name)] = true
-			s.column = len(one.columns.all)
-			one.columns.all = append(one.columns.all, Column{name: s.name, path: s.name, role: roleFeature, kind: columnKind(sp.kind)})
+		at = sp.to
+		key := partKey{sp.role, string(s.name)}
+		if len(s.name) > 0 && names[key] {
+			return // the last one wins, and the others are counted
 		}
+		names[key] = true
+		var k kind
+		if k, s.loose = columnKind(sp.role, sp.kind); k != 0 {
+			s.column = len(one.columns.all)
+			if sp.role != roleFeature {
+				one.columns.others = append(one.columns.others, s.column)
+			}
+			if sp.role == roleID {
+				one.columns.ids = s.column
+			}
+			one.columns.all = append(one.columns.all, Column{name: s.name, path: s.name, role: sp.role, kind: k})
+		}
+		one.loose = one.loose || s.loose
 		one.slots = append(one.slots, s)
 	}
 	one.tail = literal(end)
@@ -361,14 +516,34 @@ func (d *Decoder) learn(end int) {
 	t.all = slices.Insert(t.all, 0, one)
 }
 
-// columnKind returns the kind of a column that begins with a value of a kind. A null tells nothing: most are numbers that are missing.
-func columnKind(k ValueKind) kind {
+// columnKind returns the kind of a column that begins with a value of a kind; 0: the value goes to none, at once to the event if it is loose. A null
+// tells nothing: most are numbers that are missing.
+func columnKind(r role, k ValueKind) (of kind, loose bool) {
+	switch r {
+	case roleModel, roleVersion, roleID, roleStatus:
+		return kindText, false
+	case roleTime:
+		if k != ValueString && k != ValueNumber {
+			return 0, true
+		}
+		return kindInteger, false
+	case roleLatency:
+		if k != ValueNumber && k != ValueNull {
+			return 0, true
+		}
+		return kindNumber, false
+	case rolePredictionTime:
+		return 0, true
+	case roleUnknown, roleSchema, roleLabel:
+		return 0, false
+	case roleFeature, rolePrediction, roleSegment:
+	}
 	switch k {
 	case ValueString:
-		return kindText
+		return kindText, false
 	case ValueBool:
-		return kindBool
+		return kindBool, false
 	case ValueNull, ValueNumber, ValueInvalid:
 	}
-	return kindNumber
+	return kindNumber, false
 }

@@ -1,7 +1,9 @@
 package event
 
 import (
+	"bytes"
 	"fmt"
+	"slices"
 	"testing"
 )
 
@@ -71,5 +73,13 @@ func TestTemplatesAreBounded(t *testing.T) {
 	}
 	if forgotten == 0 {
 		t.Error("long columns are never forgotten")
+	}
+	forgotten = 0
+	escaped := slices.Concat([]byte(`{"features":{"s":"\u0041`), bytes.Repeat([]byte("a"), 512<<10), []byte("\"}}\n"))
+	for i := range maxColumns/(512<<10) + 10 { // strings that are written with escapes
+		check(fmt.Sprint("escaped", i), slices.Concat(escaped, escaped))
+	}
+	if forgotten == 0 {
+		t.Error("strings without their escapes are never forgotten")
 	}
 }

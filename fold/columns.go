@@ -6,7 +6,6 @@ import (
 	"github.com/driftd/driftd/cells"
 	"github.com/driftd/driftd/event"
 	"github.com/driftd/driftd/internal/exact"
-	"github.com/driftd/driftd/result"
 	"github.com/driftd/driftd/window"
 )
 
@@ -125,17 +124,15 @@ func (r *runs) flushColumns(p *Partition, columns *event.Columns) {
 	}
 }
 
-// count counts the features of a run's events, and where the columns have them the parts of their predictions.
+// count counts the features of a run's events and the parts of their predictions.
 func (r *runs) count(p *Partition, one *run) {
 	b := one.binder
 	b.bindColumns(one.columns)
 	invalid := uint64(0)
 	for i, at := range b.columnOf {
-		switch {
-		case at >= 0:
+		if at >= 0 {
 			invalid += r.countColumn(one, one.pane.Features[i], one.columns.Column(at))
-		case b.role(i) == result.RolePrediction && one.columns.Lasting(): // counted already
-		default:
+		} else {
 			one.pane.Features[i].Missing += uint64(len(one.rows))
 		}
 	}

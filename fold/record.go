@@ -29,8 +29,6 @@ type binder struct {
 	bounds     []int
 	features   names
 	prediction names
-	own        []int         // features of the reference that are no predictions
-	predicted  []int         // those that are
 	values     []event.Value // of the current event, by feature
 	seen       []uint32      // the event that last set a value
 	event      uint32
@@ -82,10 +80,8 @@ func newBinder(ref *reference.Reference) *binder {
 	for i := range ref.Features {
 		if ref.Features[i].Role == result.RolePrediction {
 			b.prediction.index[ref.Features[i].Name] = i
-			b.predicted = append(b.predicted, i)
 		} else {
 			b.features.index[ref.Features[i].Name] = i
-			b.own = append(b.own, i)
 		}
 	}
 	b.values, b.seen = make([]event.Value, len(ref.Features)), make([]uint32, len(ref.Features))
@@ -116,14 +112,11 @@ func (b *binder) bind(ns *names, fields []event.Field) (unknown, repeated uint64
 	return unknown, repeated
 }
 
-// role returns the role of the i-th feature.
-func (b *binder) role(i int) result.Role { return b.ref.Features[i].Role }
-
 // count adds the event's values to counts over the binder's reference, and says how many names were unknown or came
-// twice, and how many values were of a wrong type. What the event left in columns is not among them, see runs: its features, and in a columnar
-// message the parts of its prediction as well.
+// twice, and how many values were of a wrong type. An event that left its features in columns is counted by them, see runs: these and the parts of its
+// prediction.
 func (b *binder) count(ev *event.Event, features []*cells.Counts) (unknown, repeated, invalid uint64) {
-	if b.ref == nil || ev.Columns != nil && !ev.Columns.Lasting() {
+	if b.ref == nil || ev.Columns != nil {
 		return 0, 0, 0
 	}
 	if b.event++; b.event == 0 { // after 2^32 events no stamp may look current
@@ -131,27 +124,16 @@ func (b *binder) count(ev *event.Event, features []*cells.Counts) (unknown, repe
 		b.event = 1
 	}
 	unknown, repeated = b.bind(&b.prediction, ev.Prediction)
-	if ev.Columns != nil {
-		return unknown, repeated, b.addSome(b.predicted, features)
-	}
 	u, r := b.bind(&b.features, ev.Features)
 	return unknown + u, repeated + r, b.add(features)
 }
 
 // add adds the values that are bound now to counts, and says how many were of a wrong type.
 func (b *binder) add(features []*cells.Counts) (invalid uint64) {
-	if features == nil {
-		return 0
-	}
-	return b.addSome(b.own, features) + b.addSome(b.predicted, features)
-}
-
-// addSome is add for some of the reference's features.
-func (b *binder) addSome(which []int, features []*cells.Counts) (invalid uint64) {
-	for _, i := range which {
+	for i, to := range features {
 		if b.seen[i] != b.event {
-			features[i].AddMissing()
-		} else if b.countValue(features[i], &b.values[i]) == event.ClassInvalid {
+			to.AddMissing()
+		} else if b.countValue(to, &b.values[i]) == event.ClassInvalid {
 			invalid++
 		}
 	}

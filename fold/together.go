@@ -8,13 +8,13 @@ import (
 	"github.com/driftd/driftd/window"
 )
 
-// Most often the rows of a columnar message all go to one pane and have nothing to say but what they count. Those are folded together: what
-// record does row by row happens here column by column, with the same outcome.
+// Most often the records of a message all go to one pane and have nothing to say but what they count. Those are folded together: what record does
+// one by one happens here column by column, with the same outcome.
 
-// mostTogether bounds the rows that are folded together, and so how many rows later it is seen that a commit is full.
+// mostTogether bounds the records that are folded together, and so how many records later it is seen that a commit is full.
 const mostTogether = 1024
 
-// together folds rows from the decoder's next one on, and returns how many; 0: the next record is to be folded on its own.
+// together folds records from the decoder's next one on, and returns how many; 0: the next one is to be folded on its own.
 func (p *Partition) together(m Message, subject string, out *Output) (n int) {
 	b, s := p.decoder.Batch(), p.recent
 	if b == nil || s == nil || m.Seq <= p.alone || len(p.quarantine) > 0 || len(p.beside) > 0 || len(p.labelled) > 0 && p.full(out) {
@@ -24,15 +24,14 @@ func (p *Partition) together(m Message, subject string, out *Output) (n int) {
 	if first < p.position.Index || !isOf(s, b, subject) || !s.isPlain() || s.says() || s.Pending != (window.Tally{}) {
 		return 0
 	}
-	place, end, ok := p.stretch(s, b, first, m.Time)
+	place, n, ok := p.stretch(s, b, m.Time)
 	if !ok || len(s.dimensions(place.Epoch)) > 0 {
 		return 0
 	}
-	n = end - first
-	p.at, p.several = record{m.Seq, end - 1}, true
+	p.at, p.several = record{m.Seq, first + n - 1}, true
 	p.touch(s, m.Time)
 	p.stats.UnknownFeatures += uint64(b.UnknownKeys) * uint64(n)
-	a := p.admit(s.Model, b, first, end, m.Time)
+	a := p.admit(s.Model, b, n, m.Time)
 	if len(a.rows) > 0 {
 		here := p.slot(s, place, b.Version)
 		p.countTogether(here, b, a)
@@ -60,23 +59,23 @@ func isOf(s *source, b *event.Batch, subject string) bool {
 	return (subject == "" || subject == s.Model) && (body == "" && subject != "" || body == s.Model)
 }
 
-// stretch returns where the first row belongs, and the end of those that belong there as well and change nothing else.
-func (p *Partition) stretch(s *source, b *event.Batch, first int, stored int64) (place window.Placement, end int, ok bool) {
-	most := min(b.Columns.Rows(), first+mostTogether)
+// stretch returns where the next row of a batch belongs, and how many rows from it on belong there as well and change nothing else.
+func (p *Partition) stretch(s *source, b *event.Batch, stored int64) (place window.Placement, n int, ok bool) {
+	most := min(b.End-b.Row, mostTogether)
 	if b.Times == nil {
 		place, _, _, ok = s.Calm(stored)
 		return place, most, ok
 	}
-	place, from, to, ok := s.Calm(b.Times[first])
+	times := b.Times[b.Row-b.First:][:most]
+	place, from, to, ok := s.Calm(times[0])
 	if !ok {
-		return place, first, false
+		return place, 0, false
 	}
 	to = min(to, stored+p.counting.FutureTolerance+1)
-	end = first
-	for end < most && from <= b.Times[end] && b.Times[end] < to {
-		end++
+	for n < most && from <= times[n] && times[n] < to {
+		n++
 	}
-	return place, end, end > first
+	return place, n, n > 0
 }
 
 // admitted is the rows of a stretch that are no repetitions.
@@ -88,34 +87,30 @@ type admitted struct {
 	repeated  uint64 // the others
 }
 
-// admit remembers the ids of the rows from first to before end.
-func (p *Partition) admit(model string, b *event.Batch, first, end int, now int64) (a admitted) {
+// admit remembers the ids of the next n rows of a batch.
+func (p *Partition) admit(model string, b *event.Batch, n int, now int64) (a admitted) {
 	a.rows, a.newest = p.rows[:0], math.MinInt64
-	for first < end {
-		n := min(readAhead, end-first)
-		var hashes *[readAhead]idHash
-		if b.IDs != nil {
-			hashes = p.ids.hashEvents(model, b.Version, b.IDs[first:first+n])
+	var hashes *[readAhead]idHash
+	for k := range n {
+		at := b.Row - b.First + k
+		if k%readAhead == 0 && b.IDs != nil {
+			hashes = p.ids.hashEvents(model, b.Version, b.IDs[at:at+min(readAhead, n-k)])
 		}
-		for i := range n {
-			row := first + i
-			if hashes == nil || len(b.IDs[row]) == 0 {
-				a.withoutID++
-			} else {
-				short := p.ids.short(now, p.counting.DedupHorizon)
-				if p.ids.add(hashes[i], now) {
-					a.repeated++
-					continue
-				}
-				a.short += one(short)
+		if hashes == nil || len(b.IDs[at]) == 0 {
+			a.withoutID++
+		} else {
+			short := p.ids.short(now, p.counting.DedupHorizon)
+			if p.ids.add(hashes[k%readAhead], now) {
+				a.repeated++
+				continue
 			}
-			at := now
-			if b.Times != nil {
-				at = b.Times[row]
-			}
-			a.rows, a.newest = append(a.rows, row), max(a.newest, at)
+			a.short += one(short)
 		}
-		first += n
+		time := now
+		if b.Times != nil {
+			time = b.Times[at]
+		}
+		a.rows, a.newest = append(a.rows, b.Row+k), max(a.newest, time)
 	}
 	p.rows = a.rows
 	return a
@@ -129,7 +124,7 @@ func (p *Partition) countTogether(to slot, b *event.Batch, a admitted) {
 	c := eventCounts{events: uint64(len(a.rows)), withoutID: a.withoutID} //nolint:exhaustruct // nothing is wrong with them
 	if b.Latencies != nil {
 		for _, row := range a.rows {
-			if x := b.Latencies[row]; x >= 0 && x <= math.MaxFloat64 {
+			if x := b.Latencies[row-b.First]; x >= 0 && x <= math.MaxFloat64 {
 				to.pane.Latency.Add(x + 0) // -0 + 0 is 0
 			} else if !math.IsNaN(x) {
 				c.badLatency++
@@ -151,9 +146,9 @@ func countStatuses(pane *window.Pane, b *event.Batch, rows []int) {
 	var last []byte
 	same := uint64(0)
 	for _, row := range rows {
-		at := row
+		at := row - b.First
 		if b.StatusIndex != nil {
-			at = int(b.StatusIndex[row])
+			at = int(b.StatusIndex[at])
 		}
 		if status := b.Statuses[at]; !bytes.Equal(status, last) {
 			countStatus(pane, last, same)
