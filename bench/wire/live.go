@@ -11,7 +11,6 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 
@@ -25,10 +24,7 @@ const (
 	delayMetric    = "driftd_pipeline_delay_seconds"
 	latencySeconds = 20
 	warmUp         = 3 * time.Second
-	publishTick    = time.Millisecond
-	patterns       = 10_000      // different events that are sent by turns, each time with another id
-	settle         = time.Second // what was sent is stored and counted
-	storedWithin   = 20 * time.Second
+	mostSeconds    = 8  // of the live maximum, behind the warm-up
 	trickleRate    = 90 // a second: so few that the delay of every message is looked at
 	behind         = 1_000_000
 	quietSeconds   = 5
@@ -147,16 +143,20 @@ func (f delayFigures) String() string {
 		ms(f.Median), ms(f.P99), ms(f.P999), ms(f.Most), f.Looked)
 }
 
-// latencyFigures is the time from publishing to counting while half as much comes as can be counted.
+// latencyFigures is the time from storing to counting while half as much comes as can be published, stored and counted.
 type latencyFigures struct {
-	Most      float64      `json:"most_events_per_second"`
+	Most      float64      `json:"most_events_per_second"` // counted of what is stored already
+	Live      float64      `json:"live_most_events_per_second"`
+	Stored    float64      `json:"live_stored_events_per_second"`
+	Counted   float64      `json:"live_counted_events_per_second"`
 	Wanted    float64      `json:"wanted_events_per_second"`
 	Published float64      `json:"published_events_per_second"`
+	Late      float64      `json:"published_late_at_most_seconds"`
 	Discard   delayFigures `json:"stored_to_discarded"` // by a consumer that does nothing else, before
 	Delay     delayFigures `json:"stored_to_counted"`
 }
 
-// latency measures the most that the daemon can count of single messages, and then how long each waits at half of that.
+// latency measures the most single messages that broker and daemon take while they come, and then how long each waits at half of that.
 func latency(ctx context.Context, o *options, r *report, out io.Writer) (err error) {
 	one := *o
 	one.repeats = 1
@@ -175,15 +175,26 @@ func latency(ctx context.Context, o *options, r *report, out io.Writer) (err err
 	if err := d.reference(ctx); err != nil {
 		return err
 	}
-	if err := b.clean(ctx); err != nil {
+	f := &latencyFigures{Most: m.Driftd[0].Rate} //nolint:exhaustruct // not measured yet
+	g := newGenerator(o)
+	if f.Stored, f.Counted, err = d.liveMost(ctx, g); err != nil {
+		return fmt.Errorf("measuring the live maximum: %w", err)
+	}
+	f.Live = min(f.Stored, f.Counted)
+	f.Wanted = f.Live / 2
+	fmt.Fprintf(out, "latency: %.0f events/s are the most that was counted of what is stored already; live %.0f, %.0f stored and %.0f counted\n",
+		f.Most, f.Live, f.Stored, f.Counted)
+	if err := b.empty(ctx); err != nil {
 		return err
 	}
-	f := &latencyFigures{Most: m.Driftd[0].Rate, Wanted: m.Driftd[0].Rate / 2} //nolint:exhaustruct // not measured yet
-	g := newGenerator(o)
 	if f.Discard, err = b.waiting(ctx, g, f.Wanted); err != nil {
 		return err
 	}
+	fmt.Fprintf(out, "latency: at %.0f events/s, of a consumer that throws them away: %v\n", f.Wanted, f.Discard)
 	if err := b.empty(ctx); err != nil {
+		return err
+	}
+	if err := b.clean(ctx); err != nil {
 		return err
 	}
 	data := filepath.Join(d.dir, "live")
@@ -198,18 +209,68 @@ func latency(ctx context.Context, o *options, r *report, out io.Writer) (err err
 	if err != nil {
 		return err
 	}
-	if f.Published, err = b.publish(ctx, g, inputStream, inputSubject, f.Wanted, after(latencySeconds*time.Second)); err != nil {
+	p, err := b.publish(ctx, g, inputStream, inputSubject, f.Wanted, after(latencySeconds*time.Second))
+	if err != nil {
 		return err
 	}
+	f.Published, f.Late = p.rate, p.late.Seconds()
 	h, err := d.delaysOf(ctx, data, "0")
 	if err != nil {
 		return err
 	}
 	f.Delay = h.since(before).figures()
 	r.Latency = f
-	fmt.Fprintf(out, "latency: %.0f events/s are the most that was counted; at %.0f a second of %.0f wanted: %v\n", f.Most, f.Published, f.Wanted, f.Delay)
-	fmt.Fprintf(out, "latency: of a consumer that throws them away, before: %v\n", f.Discard)
+	fmt.Fprintf(out, "latency: of driftd, at %.0f a second of %.0f wanted, published at most %.0f ms late: %v\n", f.Published, f.Wanted, 1000*f.Late, f.Delay)
 	return nil
+}
+
+// liveMost publishes as fast as the broker stores and returns how fast the same messages were stored and counted, between two commits. Where the daemon
+// falls behind, counting is the slower one; where it catches up with what came in the warm-up, storing.
+func (d *daemon) liveMost(ctx context.Context, g *generator) (stored, counted float64, err error) {
+	if err := d.broker.clean(ctx); err != nil {
+		return 0, 0, err
+	}
+	commits, unwatch, err := d.broker.watch()
+	if err != nil {
+		return 0, 0, err
+	}
+	defer func() { err = errors.Join(err, unwatch()) }()
+	if _, err := d.begin(ctx, filepath.Join(d.dir, "most")); err != nil {
+		return 0, 0, err
+	}
+	defer d.kill()
+	live, stop := context.WithCancel(ctx)
+	defer stop()
+	published := make(chan error, 1) // one publisher, one answer
+	go func() {
+		_, err := d.broker.publish(ctx, g, inputStream, inputSubject, math.Inf(1), live.Done())
+		published <- err
+		stop() // without a publisher there is nothing to follow
+	}()
+	d.enough = warmUp + mostSeconds*time.Second
+	seen, err := d.follow(live, commits, math.MaxInt)
+	stop()
+	if err := <-published; err != nil {
+		return 0, 0, err
+	}
+	if err != nil {
+		return 0, 0, fmt.Errorf("%w\n%s", err, d.tail())
+	}
+	warm := slices.IndexFunc(seen, func(c commit) bool { return c.at.Sub(seen[0].at) >= warmUp })
+	first, last := seen[warm], seen[len(seen)-1]
+	events := float64(last.seq - first.seq)
+	if events == 0 {
+		return 0, 0, errors.New("driftd counted nothing behind the warm-up")
+	}
+	begin, err := d.broker.storedAt(ctx, inputStream, uint64(first.seq))
+	if err != nil {
+		return 0, 0, err
+	}
+	end, err := d.broker.storedAt(ctx, inputStream, uint64(last.seq))
+	if err != nil {
+		return 0, 0, err
+	}
+	return events / end.Sub(begin).Seconds(), events / last.at.Sub(first.at).Seconds(), nil
 }
 
 // catchUpFigures is what one partition's catching up does to another.
@@ -295,84 +356,6 @@ func catchUp(ctx context.Context, o *options, r *report, out io.Writer) (err err
 	r.CatchUp = f
 	fmt.Fprintf(out, "catch-up: %d events behind were counted in %.1f s; another partition's meanwhile: %v; afterwards: %v\n", f.Behind, f.Seconds, f.During, f.Quiet)
 	return nil
-}
-
-// after returns what is closed when the time is over.
-func after(d time.Duration) <-chan struct{} {
-	done := make(chan struct{})
-	time.AfterFunc(d, func() { close(done) })
-	return done
-}
-
-// publish sends single events at a rate until it is told to stop, and returns the rate that it reached. It waits for no acknowledgement, so that it
-// takes little of the machine that it shares with broker and daemon; instead it looks whether all of them were stored.
-func (b *broker) publish(ctx context.Context, g *generator, stream, subject string, rate float64, stop <-chan struct{}) (float64, error) {
-	before, err := b.stored(ctx, stream)
-	if err != nil {
-		return 0, err
-	}
-	made := make([][]byte, patterns)
-	for i := range made {
-		made[i] = g.ndjson(1)
-	}
-	tick := time.NewTicker(publishTick)
-	defer tick.Stop()
-	begin, sent := time.Now(), 0
-	for going := true; going; {
-		select {
-		case <-ctx.Done():
-			return 0, ctx.Err()
-		case <-stop:
-			going = false
-		case <-tick.C:
-		}
-		for due := int(rate * time.Since(begin).Seconds()); sent < due; sent++ {
-			data := made[sent%patterns]
-			renew(data, g.n, beginning+int64(g.n)*g.step)
-			g.n++
-			if err := b.nc.Publish(subject, data); err != nil {
-				return 0, err
-			}
-		}
-	}
-	reached := float64(sent) / time.Since(begin).Seconds()
-	if err := b.nc.Flush(); err != nil {
-		return 0, err
-	}
-	for end := time.Now().Add(storedWithin); ; { // the broker takes messages before it stores them
-		if err := pause(ctx, settle); err != nil {
-			return 0, err
-		}
-		after, err := b.stored(ctx, stream)
-		switch {
-		case err != nil:
-			return 0, err
-		case int(after-before) == sent:
-			return reached, nil
-		case time.Now().After(end):
-			return 0, fmt.Errorf("stream %s stored %d of %d events", stream, after-before, sent)
-		}
-	}
-}
-
-// stored returns the last sequence of a stream.
-func (b *broker) stored(ctx context.Context, stream string) (uint64, error) {
-	s, err := b.js.Stream(ctx, stream)
-	if err != nil {
-		return 0, err
-	}
-	return s.CachedInfo().State.LastSeq, nil
-}
-
-// renew gives an event of ndjson(1) another id, by its number, and another time of as many digits.
-func renew(data []byte, number int, time int64) {
-	id := bytes.Index(data, []byte(`"id":"`)) + len(`"id":"`)
-	ts := bytes.Index(data, []byte(`"ts":`)) + len(`"ts":`)
-	const digits = "0123456789abcdef"
-	for i, n := 0, number; i < 8; i, n = i+1, n>>4 {
-		data[id+i] = digits[n&15]
-	}
-	strconv.AppendInt(data[ts:ts], time, 10)
 }
 
 // pair returns a broker and a daemon that does not run yet, in a directory of their own.
