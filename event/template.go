@@ -242,6 +242,44 @@ func (d *Decoder) lookAhead(i int) bool {
 	return len(d.ahead) > 0
 }
 
+// ReadAlike reads n > 0 messages of one record each, as far as they follow the template that the last record of their producer followed, and returns
+// how many do. Batch returns them as if they were the lines of one message, for the caller to take some of them with Skip; Drop forgets the others.
+// None of them is to be had by Next. The messages are read in place, for as long as ResetFrom says of one.
+func (d *Decoder) ReadAlike(producer string, messages func(i int) []byte, n int) int {
+	d.ResetFrom(producer, messages(0))
+	if !d.keep || len(d.templates.all) == 0 || d.templates.all[0].loose {
+		return 0
+	}
+	t := d.templates.all[0]
+	for i := range n {
+		b := messages(i)
+		d.msg, d.scratch = b, d.scratch[:0]
+		end := d.followOne(t, 0)
+		if end < 0 || end > d.limits.MaxRecord || skipSpace(b, end) < len(b) {
+			break
+		}
+		d.ahead = append(d.ahead, ahead{start: 0, end: end, id: d.idAt, row: t.columns.rows})
+		d.keepRow(t)
+	}
+	d.following, d.state = t, framingLines
+	return len(d.ahead)
+}
+
+// Drop forgets the records that were read ahead and not taken.
+func (d *Decoder) Drop() {
+	if d.taken == len(d.ahead) {
+		return
+	}
+	c := &d.following.columns
+	rows := d.ahead[d.taken].row
+	for i := range c.all {
+		if col := &c.all[i]; col.kind == kindText {
+			clear(col.strings[rows:min(c.rows+1, c.room)])
+		}
+	}
+	c.rows, d.ahead = rows, d.ahead[:d.taken]
+}
+
 // skipBlanks returns the offset of the first byte at or after i that is no blank within a line.
 func skipBlanks(b []byte, i int) int {
 	for i < len(b) && (b[i] == ' ' || b[i] == '\t' || b[i] == '\r') {

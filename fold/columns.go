@@ -76,12 +76,12 @@ const (
 	enoughBytes = 8 << 20
 )
 
-// ended counts what waits no longer than to the end of a message.
-func (r *runs) ended(p *Partition, message []byte) {
+// ended counts what waits no longer than to the end of messages, which had so many bytes.
+func (r *runs) ended(p *Partition, bytes int) {
 	if len(r.open) == 0 {
 		return
 	}
-	r.bytes += len(message)
+	r.bytes += bytes
 	switch last := r.last; {
 	case r.values >= enoughValues || r.bytes >= enoughBytes:
 		r.flush(p)

@@ -170,7 +170,9 @@ type Partition struct {
 	segments     uint64 // number of the segment of pending records that was begun last
 	runs         runs
 	recent       *source   // of the record before
-	next         []Message // that are expected
+	next         []Message // that probably come, for preparations that change nothing
+	apart        int       // how many messages to come are applied one by one, because others could not be folded together
+	penalty      int       // the next apart
 	ahead        [][]byte  // scratch, of ids
 	moved        []*source // sources whose watermark or windows may have changed since the last drain, by name
 	stats        Stats
@@ -193,7 +195,7 @@ func New(stream string, counting Counting, key [2]uint64, refs References, budge
 		frames: map[string]*storedFrame{}, rolled: newRollShards(), labelled: map[string]*source{}, comparing: map[string]*source{}, pending: labels.NewPending(labels.NewMemory()), segments: 0,
 		runs:  runs{},                                                                                  //nolint:exhaustruct // empty
 		stats: Stats{Rejected: map[event.RejectReason]uint64{}, Verdicts: map[result.Verdict]uint64{}}, //nolint:exhaustruct // zero counters
-		begin: nil, beside: nil, job: nil, aged: nil, at: record{0, -1}, several: false, rows: nil,
+		begin: nil, beside: nil, job: nil, aged: nil, at: record{0, -1}, several: false, rows: nil, apart: 0, penalty: 0,
 	}
 }
 
@@ -267,9 +269,17 @@ func (p *Partition) Sources() []SourceInfo {
 	return out
 }
 
-// Expect says which messages probably come behind the one that is applied next, for preparations that change nothing. They are looked at only
-// in that call.
-func (p *Partition) Expect(next []Message) { p.next = next }
+// ApplySome folds the first of messages, which follow each other, and with it those that can be folded together with it. It returns how many were
+// begun. All but the last of them are folded; of that, or an error of it, Apply says what done means.
+func (p *Partition) ApplySome(some []Message, out *Output) (n int, done bool, err error) {
+	if n, done, err = p.applyTogether(some, out); n > 0 || err != nil {
+		return n, done, err
+	}
+	p.next = some[1:]
+	done, err = p.Apply(some[0], out)
+	p.next = nil
+	return 1, done, err
+}
 
 // Apply folds the next message, or goes on with the one that the last Apply left. It returns done=false when the output and
 // the changed state fill a commit: commit, and apply the same message again. An error other than *PanicError leaves the
@@ -340,8 +350,9 @@ func (p *Partition) skip(m Message, model string, out *Output) bool {
 // applyRecords folds the records of a message from where it stands.
 func (p *Partition) applyRecords(m Message, model string, out *Output) (bool, error) {
 	p.decoder.ResetFrom(model, m.Data)
+	one := [1]Message{m}
 	for {
-		if n := p.together(m, model, out); n > 0 {
+		if n := p.together(one[:], model, out); n > 0 {
 			if p.position.Index, p.position.Emitted = p.position.Index+n, 0; !p.drain(out) {
 				p.runs.flush(p)
 				return false, nil
@@ -380,7 +391,7 @@ func (p *Partition) applyRecords(m Message, model string, out *Output) (bool, er
 			return false, nil
 		}
 	}
-	p.runs.ended(p, m.Data)
+	p.runs.ended(p, len(m.Data))
 	return true, nil
 }
 

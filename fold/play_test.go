@@ -92,6 +92,7 @@ type chance struct {
 	beside        fold.Begin // nil: windows are judged where they are due
 	settle        float64    // the probability that a commit waits for what is judged beside counting
 	alone         bool       // records are counted one by one
+	some          int        // so many messages are offered at once; 0: one
 }
 
 // run is play for a test that goes no further without it.
@@ -153,8 +154,11 @@ func play(counting fold.Counting, refs fold.References, msgs []fold.Message, c c
 				return nil, err
 			}
 		}
-		p.Expect(msgs[at+1:])
-		done, err := p.Apply(m, &out)
+		end := at + 1
+		for end < len(msgs) && end-at < c.some && msgs[end].Seq == m.Seq+uint64(end-at) {
+			end++
+		}
+		_, done, err := p.ApplySome(msgs[at:end], &out)
 		if poison, ok := errors.AsType[*fold.PanicError](err); ok {
 			quarantine = append(quarantine, poison)
 			j.land()

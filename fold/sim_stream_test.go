@@ -132,7 +132,7 @@ func simSchedule(seed uint64, fps []string) *schedule {
 	g.control(&event.Control{Kind: event.ControlMarker, Watermark: g.now})
 	g.disturbed = chance{
 		rng: nil, commit: 0.3 * g.Float64(), crash: 0.2 * g.Float64(),
-		budget: fold.Budget{Messages: 1 + g.IntN(40), Bytes: 1 << (10 + g.IntN(12))}, poison: nil, beside: nil, settle: g.Float64(),
+		budget: fold.Budget{Messages: 1 + g.IntN(40), Bytes: 1 << (10 + g.IntN(12))}, poison: nil, beside: nil, settle: g.Float64(), some: int(seed % 2 * 32), //nolint:exhaustruct // not alone
 	}
 	g.number()
 	return &g.schedule

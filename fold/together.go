@@ -14,24 +14,90 @@ import (
 // mostTogether bounds the records that are folded together, and so how many records later it is seen that a commit is full.
 const mostTogether = 1024
 
-// together folds records from the decoder's next one on, and returns how many; 0: the next one is to be folded on its own.
-func (p *Partition) together(m Message, subject string, out *Output) (n int) {
+// fewMessages are as well folded one by one.
+const fewMessages = 4
+
+// maxApart bounds how many messages are folded one by one before it is tried again to fold some together.
+const maxApart = 256
+
+// applyTogether folds the first of messages of one record each together, and returns how many; 0: nothing is changed, and the first is to be folded
+// on its own.
+func (p *Partition) applyTogether(some []Message, out *Output) (n int, done bool, err error) {
+	if p.apart > 0 {
+		p.apart--
+		return 0, false, nil
+	}
+	defer func() {
+		if v := recover(); v != nil {
+			n, done, err = 1, false, p.panicked(v)
+		}
+	}()
+	if p.at, p.several = (record{some[0].Seq, -1}), false; p.full(out) || !p.drain(out) {
+		return 0, false, nil
+	}
+	if model, like := p.alike(some); like >= fewMessages {
+		if like = p.decoder.ReadAlike(model, func(i int) []byte { return some[i].Data }, like); like >= fewMessages {
+			n = p.together(some[:like], model, out)
+		}
+		p.decoder.Drop()
+	}
+	if n == 0 {
+		p.apart, p.penalty = p.penalty, min(2*p.penalty+1, maxApart)
+		return 0, false, nil
+	}
+	p.penalty = 0
+	bytes := 0
+	for i := range some[:n] {
+		bytes += len(some[i].Data)
+	}
+	p.stats.Messages += uint64(n)
+	p.position = Position{Seq: some[n-1].Seq, Index: 1, Emitted: 0, Refused: 0, Done: false}
+	p.runs.ended(p, bytes)
+	p.position.Done = p.drain(out)
+	return n, p.position.Done, nil
+}
+
+// alike returns how many messages, from the next one on, are of one model and no repetitions, and nothing but what they say of themselves can tell
+// whether they can be folded together.
+func (p *Partition) alike(some []Message) (model string, n int) {
+	first := &some[0]
+	model, control := subjectModel(first.Subject)
+	if control || !p.position.Done || first.Seq != p.position.Next() {
+		return "", 0
+	}
+	for n < len(some) {
+		m := &some[n]
+		if m.Seq != first.Seq+uint64(n) || m.Subject != first.Subject || m.Retry != "" || m.Source != "" || len(m.Data) == 0 || len(m.Data) > p.counting.MaxMessage {
+			break
+		}
+		n++
+	}
+	return model, n
+}
+
+// together folds records from the decoder's next one on, and returns how many; 0: the next one is to be folded on its own. They are of one message, or
+// of as many as there are records.
+func (p *Partition) together(of []Message, subject string, out *Output) (n int) {
 	b, s := p.decoder.Batch(), p.recent
-	if b == nil || s == nil || m.Seq <= p.alone || len(p.quarantine) > 0 || len(p.beside) > 0 || len(p.labelled) > 0 && p.full(out) {
+	if b == nil || s == nil || of[0].Seq <= p.alone || len(p.quarantine) > 0 || len(p.beside) > 0 || len(p.labelled) > 0 && p.full(out) {
 		return 0
 	}
 	first := p.decoder.Index() + 1
-	if first < p.position.Index || !isOf(s, b, subject) || !s.isPlain() || s.says() || s.Pending != (window.Tally{}) {
+	if len(of) == 1 && first < p.position.Index || !isOf(s, b, subject) || !s.isPlain() || s.says() || s.Pending != (window.Tally{}) {
 		return 0
 	}
-	place, n, ok := p.stretch(s, b, m.Time)
+	place, n, ok := p.stretch(s, b, of)
 	if !ok || len(s.dimensions(place.Epoch)) > 0 {
 		return 0
 	}
-	p.at, p.several = record{m.Seq, first + n - 1}, true
-	p.touch(s, m.Time)
+	if p.at, p.several = (record{of[0].Seq, first + n - 1}), true; len(of) > 1 {
+		p.at = record{of[n-1].Seq, 0}
+	}
+	for i := range of[:min(n, len(of))] {
+		p.touch(s, of[i].Time)
+	}
 	p.stats.UnknownFeatures += uint64(b.UnknownKeys) * uint64(n)
-	a := p.admit(s.Model, b, n, m.Time)
+	a := p.admit(s.Model, b, of, n)
 	if len(a.rows) > 0 {
 		here := p.slot(s, place, b.Version)
 		p.countTogether(here, b, a)
@@ -60,23 +126,25 @@ func isOf(s *source, b *event.Batch, subject string) bool {
 }
 
 // stretch returns where the next row of a batch belongs, and how many rows from it on belong there as well and change nothing else.
-func (p *Partition) stretch(s *source, b *event.Batch, stored int64) (place window.Placement, n int, ok bool) {
+func (p *Partition) stretch(s *source, b *event.Batch, of []Message) (place window.Placement, n int, ok bool) {
 	most := min(b.End-b.Row, mostTogether)
 	if b.Times == nil {
-		place, _, _, ok = s.Calm(stored)
-		return place, most, ok
+		place, _, _, ok = s.Calm(of[0].Time)
+		return place, most, ok && len(of) == 1
 	}
 	times := b.Times[b.Row-b.First:][:most]
 	place, from, to, ok := s.Calm(times[0])
 	if !ok {
 		return place, 0, false
 	}
-	to = min(to, stored+p.counting.FutureTolerance+1)
-	for n < most && from <= times[n] && times[n] < to {
+	for n < most && from <= times[n] && times[n] < min(to, storedAt(of, n)+p.counting.FutureTolerance+1) {
 		n++
 	}
 	return place, n, n > 0
 }
+
+// storedAt returns when the broker stored a record.
+func storedAt(of []Message, row int) int64 { return of[min(row, len(of)-1)].Time }
 
 // admitted is the rows of a stretch that are no repetitions.
 type admitted struct {
@@ -88,11 +156,11 @@ type admitted struct {
 }
 
 // admit remembers the ids of the next n rows of a batch.
-func (p *Partition) admit(model string, b *event.Batch, n int, now int64) (a admitted) {
+func (p *Partition) admit(model string, b *event.Batch, of []Message, n int) (a admitted) {
 	a.rows, a.newest = p.rows[:0], math.MinInt64
 	var hashes *[readAhead]idHash
 	for k := range n {
-		at := b.Row - b.First + k
+		at, now := b.Row-b.First+k, storedAt(of, k)
 		if k%readAhead == 0 && b.IDs != nil {
 			hashes = p.ids.hashEvents(model, b.Version, b.IDs[at:at+min(readAhead, n-k)])
 		}

@@ -1,6 +1,7 @@
 package fold_test
 
 import (
+	"bytes"
 	"fmt"
 	"math"
 	"math/rand/v2"
@@ -151,8 +152,9 @@ func TestTogetherIsOneByOne(t *testing.T) {
 				t.Fatalf("seed %d, %s, with crashes: documents (-NDJSON one by one +these)\n%s", seed, name, diff)
 			}
 		}
-		tally(t, counting, refs, stored(func(table columnstest.Table) []byte { return table.JSON(t) }))
-		s := tally(t, counting, refs, stored(func(table columnstest.Table) []byte { return table.Protobuf() }))
+		tally(t, counting, refs, stored(func(table columnstest.Table) []byte { return table.JSON(t) }), 1)
+		messagesTogether(t, counting, refs, tables)
+		s := tally(t, counting, refs, stored(func(table columnstest.Table) []byte { return table.Protobuf() }), 1)
 		for i, n := range s.Counters() {
 			*sum.Counters()[i] += *n
 		}
@@ -162,23 +164,64 @@ func TestTogetherIsOneByOne(t *testing.T) {
 	}
 }
 
-// tally returns what a partition counted of all messages. Record by record it is the same, and so is where event time is behind every message.
-func tally(t *testing.T, counting fold.Counting, refs fold.References, msgs []fold.Message) fold.Stats {
+// messagesTogether does the same for messages of one record each, which are folded together with those behind them.
+func messagesTogether(t *testing.T, counting fold.Counting, refs fold.References, tables []columnstest.Table) {
+	t.Helper()
+	var msgs []fold.Message
+	for i, table := range tables {
+		for k, line := range bytes.Split(bytes.TrimSpace(table.JSON(t)), []byte("\n")) {
+			at := midnight + int64(i)*3*minute + 10*minute + int64(k)
+			msgs = append(msgs, fold.Message{Seq: uint64(len(msgs) + 1), Subject: "ml.events.m", Time: at, Data: line}) //nolint:exhaustruct // no retry
+		}
+	}
+	end := event.Control{Kind: event.ControlMarker, Watermark: midnight + 48*hourMS}                                                    //nolint:exhaustruct // a marker
+	msgs = append(msgs, fold.Message{Seq: uint64(len(msgs) + 1), Subject: "driftd.control.0", Time: end.Watermark, Data: end.Encode()}) //nolint:exhaustruct // no retry
+	c := undisturbed()
+	c.alone = true
+	want := run(t, counting, refs, msgs, c)
+	c.alone, c.some = false, 64
+	got := run(t, counting, refs, msgs, c)
+	if diff := cmp.Diff(texts(want.docs), texts(got.docs)); diff != "" {
+		t.Fatalf("documents (-one by one +together)\n%s", diff)
+	}
+	if diff := cmp.Diff(want.counts(), got.counts()); diff != "" {
+		t.Fatalf("the state (-one by one +together)\n%s", diff)
+	}
+	rng := rand.New(rand.NewPCG(7, 64))
+	c = chance{rng: rng, commit: 0.02, crash: 0.01, budget: fold.Budget{Messages: 60 + rng.IntN(100), Bytes: 1 << 22}, some: 64} //nolint:exhaustruct // not alone
+	got = run(t, counting, refs, msgs, c)
+	if diff := cmp.Diff(texts(want.docs), texts(got.docs)); diff != "" {
+		t.Fatalf("with crashes: documents (-one by one +together)\n%s", diff)
+	}
+	tally(t, counting, refs, msgs, 64)
+}
+
+// tally returns what a partition counted of all messages, so many of which are offered at once. Record by record it is the same, and so is where event
+// time is behind all of them.
+func tally(t *testing.T, counting fold.Counting, refs fold.References, msgs []fold.Message, some int) fold.Stats {
 	t.Helper()
 	together := fold.New("IN", counting, [2]uint64{1, 2}, refs, unlimited())
 	alone := fold.New("IN", counting, [2]uint64{1, 2}, refs, unlimited())
 	alone.CountAlone(math.MaxUint64)
-	for _, m := range msgs {
-		for _, p := range []*fold.Partition{together, alone} {
-			if done, err := p.Apply(m, &fold.Output{}); err != nil || !done { //nolint:exhaustruct // empty
+	for at := 0; at < len(msgs); {
+		n, done, err := together.ApplySome(msgs[at:min(at+some, len(msgs))], &fold.Output{}) //nolint:exhaustruct // empty
+		if err != nil || !done {
+			t.Fatal(done, err)
+		}
+		for _, m := range msgs[at : at+n] {
+			if done, err := alone.Apply(m, &fold.Output{}); err != nil || !done { //nolint:exhaustruct // empty
 				t.Fatal(done, err)
 			}
 		}
+		at += n
 		if diff := cmp.Diff(alone.Stats(), together.Stats()); diff != "" {
-			t.Fatalf("statistics behind message %d (-one by one +together)\n%s", m.Seq, diff)
+			t.Fatalf("statistics behind %d messages (-one by one +together)\n%s", at, diff)
 		}
 		if diff := cmp.Diff(alone.Sources(), together.Sources()); diff != "" {
-			t.Fatalf("sources behind message %d (-one by one +together)\n%s", m.Seq, diff)
+			t.Fatalf("sources behind %d messages (-one by one +together)\n%s", at, diff)
+		}
+		if alone.Position() != together.Position() {
+			t.Fatalf("the position is %+v, one by one %+v", together.Position(), alone.Position())
 		}
 	}
 	return together.Stats()
@@ -194,7 +237,7 @@ func TestTogetherEndsBeforeTheFuture(t *testing.T) {
 	}
 	s := tally(t, counting, none, []fold.Message{
 		message(1, midnight), message(2, midnight+1, midnight+tolerance, midnight+2), message(3, midnight+3, midnight+tolerance+1, midnight+4),
-	})
+	}, 1)
 	if s.Events != 7 || s.Future != 1 {
 		t.Errorf("%d events, %d of the future, want 7 and 1", s.Events, s.Future)
 	}

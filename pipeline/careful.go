@@ -69,16 +69,18 @@ func (s *session) beCareful(ctx context.Context) error {
 	return nil
 }
 
-// fold folds a message, or what is left of it.
-func (s *session) fold(m *fold.Message) (done bool, err error) {
+// fold folds a message, or what is left of it, and those behind it that can be folded together with it. It returns how many were begun, and whether
+// the last of them is done.
+func (s *session) fold(ms []fold.Message) (begun int, done bool, err error) {
+	m := &ms[0]
 	if m.Seq > s.careful.to || s.o.Witness == nil {
 		s.part.JudgeBeside(s.begin)
-		return s.part.Apply(*m, &s.out)
+		return s.part.ApplySome(ms, &s.out)
 	}
 	if werr := s.o.Witness.Alone(s.o.Partition, m.Seq, func() { done, err = s.part.Apply(*m, &s.out) }); werr != nil {
-		return false, werr
+		return 0, false, werr
 	}
-	return done, err
+	return 1, done, err
 }
 
 // commitsAlone says whether a message is committed as soon as it was folded.

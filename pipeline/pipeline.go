@@ -10,6 +10,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"runtime"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -372,18 +373,23 @@ func (s *session) loop(ctx context.Context, src Source) error {
 		if err := s.applyAll(ctx, ms); err != nil {
 			return err
 		}
+		// On one core the connection's reader has its turn, else the broker waits for it: nothing here blocks as long as messages are at hand.
+		runtime.Gosched()
 	}
 }
 
 // applyAll folds messages, and commits when that is due.
 func (s *session) applyAll(ctx context.Context, ms []fold.Message) error {
-	for i := range ms {
-		s.part.Expect(ms[i+1:])
-		if err := s.apply(ctx, &ms[i]); err != nil {
+	for len(ms) > 0 {
+		n, err := s.apply(ctx, ms)
+		if err != nil {
 			return err
 		}
-		s.sampleDelay(&ms[i])
-		alone := s.commitsAlone(ms[i].Seq)
+		for i := range ms[:n] {
+			s.sampleDelay(&ms[i])
+		}
+		alone := s.commitsAlone(ms[n-1].Seq)
+		ms = ms[n:]
 		if alone || s.due() {
 			if err := s.commit(ctx); err != nil {
 				return err
@@ -490,30 +496,32 @@ func (s *session) tick(ctx context.Context) error {
 	return nil
 }
 
-// apply folds a message, committing whenever a commit is full.
-func (s *session) apply(ctx context.Context, m *fold.Message) error {
+// apply folds the first of messages, and those that can be folded together with it, committing whenever a commit is full, and returns how many.
+func (s *session) apply(ctx context.Context, ms []fold.Message) (n int, err error) {
 	if s.changedAt.IsZero() {
 		s.changedAt = s.now
 		s.next = s.changedAt.Add(s.o.Interval)
 	}
 	for {
-		done, err := s.fold(m)
+		begun, done, err := s.fold(ms[n:])
 		if err != nil {
-			return fmt.Errorf("folding message %d: %w", m.Seq, err)
+			return n, fmt.Errorf("folding message %d: %w", ms[n].Seq, err)
 		}
-		if s.last.Seq != m.Seq {
+		n += begun
+		if m := &ms[n-1]; s.last.Seq != m.Seq {
 			s.last, s.mark = *m, nil
 		}
 		if done {
-			return nil
+			return n, nil
 		}
+		n-- // what is left of it
 		before := s.part.Position()
 		if err := s.commit(ctx); err != nil {
-			return err
+			return n, err
 		}
 		if len(s.out.Docs) == 0 && before == s.part.Position() && s.part.Stuck(&s.out) {
-			return fmt.Errorf("%w: message %d makes more state than a commit holds: raise commit.max_messages or commit.max_bytes",
-				ErrHalt, m.Seq)
+			return n, fmt.Errorf("%w: message %d makes more state than a commit holds: raise commit.max_messages or commit.max_bytes",
+				ErrHalt, ms[n].Seq)
 		}
 	}
 }
