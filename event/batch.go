@@ -49,7 +49,7 @@ func (d *Decoder) Batch() *Batch {
 		return nil
 	}
 	b := &d.batch
-	c, first, row, end, unknown := &d.columns, 0, d.index+1, d.columns.rows, 0
+	c, first, row, end, unknown := d.columns, 0, d.index+1, d.columns.rows, 0
 	switch d.state {
 	case framingRows:
 	case framingLines:

@@ -214,3 +214,46 @@ func TestUTF8AcrossFields(t *testing.T) {
 		t.Errorf("refused for %v, want %v", rejected, event.RejectMalformed)
 	}
 }
+
+// Columns of a columnar message that are held stay as they are while further messages are read, until they are released.
+func TestHeldColumnarMessages(t *testing.T) {
+	d := event.NewDecoder(event.DefaultLimits())
+	d.KeepColumns()
+	held := map[*event.Columns]float64{}
+	for i := range 20 {
+		x := float64(i)
+		tab := columnstest.Table{Names: []string{"id", "features.x"}, Values: [][]any{{"a", "b"}, {x, x}}}
+		d.Reset(tab.Protobuf())
+		if !d.Next() {
+			t.Fatal("there is no record")
+		}
+		ev, rejected := d.Event()
+		if rejected != nil {
+			t.Fatal(rejected)
+		}
+		if _, known := held[ev.Columns]; known {
+			t.Fatalf("message %d has columns that are held", i)
+		}
+		if !ev.Columns.Hold() {
+			t.Fatal("the columns cannot be held")
+		}
+		held[ev.Columns] = x
+		for c, x := range held {
+			if got := c.Column(1).Numbers(); c.Rows() != 2 || got[0] != x || got[1] != x {
+				t.Fatalf("behind message %d: %d rows of %v, want 2 of %v", i, c.Rows(), got, x)
+			}
+		}
+		for c := range held {
+			if len(held) < 4 || i%3 == 0 {
+				break
+			}
+			c.Release()
+			delete(held, c)
+		}
+	}
+	d.Reset(columnstest.Table{Names: []string{"features.x"}, Values: [][]any{{1.5}}}.Arrow(t))
+	d.Next()
+	if ev, _ := d.Event(); ev.Columns.Hold() {
+		t.Error("columns of an Arrow message can be held")
+	}
+}

@@ -78,6 +78,7 @@ type Columns struct {
 	room   int  // rows of a template's columns
 
 	lasting   bool   // of a template
+	holdable  bool   // of a message
 	unescaped []byte // strings that are written with escapes
 	used      bool   // it has rows of the present message
 	held      bool
@@ -86,19 +87,35 @@ type Columns struct {
 // Rows returns the number of rows so far.
 func (c *Columns) Rows() int { return c.rows }
 
-// Lasting says whether the columns may be held: those of a columnar message end with it.
+// Lasting says whether the columns are those of a template: what further messages say comes behind it.
 func (c *Columns) Lasting() bool { return c.lasting }
 
-// Hold keeps the rows when their message is over. Those of further messages come behind them and are numbered on, and the messages are read
-// in place, until Release.
-func (c *Columns) Hold() { c.held = c.lasting }
+// Hold keeps the rows when their message is over, until Release, and reports whether it does: those of an Arrow message end with it, because nobody
+// knows how much memory they take. The messages are read in place. The rows of further ones come behind them and are numbered on where the columns
+// are Lasting; else they are in other columns.
+func (c *Columns) Hold() bool {
+	c.held = c.lasting || c.holdable
+	return c.held
+}
 
 // Release gives up the rows of columns that are held: those of the present message when that is over.
 func (c *Columns) Release() {
-	if c.held && !c.used {
+	if c.held && c.lasting && !c.used {
 		c.empty()
 	}
 	c.held = false
+}
+
+// changeColumns takes other columns for the next columnar message, because those of one before are held.
+func (d *Decoder) changeColumns() {
+	shape := d.columns.shape
+	at := slices.IndexFunc(d.all, func(c *Columns) bool { return !c.held })
+	if at < 0 {
+		at = len(d.all)
+		d.all = append(d.all, &Columns{})
+	}
+	d.columns = d.all[at]
+	d.columns.shape = shape
 }
 
 // empty gives up the rows of a template's columns, and the messages that they are of.
@@ -295,7 +312,11 @@ func (d *Decoder) columnar() bool {
 
 // readColumns reads the columns of the message; a detail says why it cannot.
 func (d *Decoder) readColumns(enc Encoding) (detail string) {
-	c := &d.columns
+	if d.columns.held {
+		d.changeColumns()
+	}
+	c := d.columns
+	c.holdable = enc == EncodingProtobuf
 	c.rows, c.all, c.known = 0, c.all[:0], c.shape != nil
 	if enc == EncodingProtobuf {
 		detail = c.readProtobuf(d.msg, d.limits)
@@ -374,7 +395,7 @@ func (c *Columns) check() {
 func (d *Decoder) row(row int) bool {
 	d.begin(0)
 	d.raw = d.raw[:0]
-	ev, c := &d.ev, &d.columns
+	ev, c := &d.ev, d.columns
 	for i := range c.all {
 		if !c.bad {
 			break

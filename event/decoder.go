@@ -73,8 +73,9 @@ type Decoder struct {
 	marks   []int  // lengths of path at the objects that are open
 	open    []byte // opening brackets of the containers that skip is in
 
-	columns   Columns
-	broken    string // why a columnar message cannot be read
+	columns   *Columns   // of a columnar message
+	all       []*Columns // those, and those that are or were held
+	broken    string     // why a columnar message cannot be read
 	batch     Batch
 	keep      bool // features stay in the columns
 	templates templates
@@ -100,8 +101,9 @@ func NewDecoder(l Limits) *Decoder {
 			*f.have = f.def
 		}
 	}
+	columns := &Columns{}
 	return &Decoder{
-		limits: l, state: framingDone, index: -1,
+		limits: l, columns: columns, all: []*Columns{columns}, state: framingDone, index: -1,
 		predictionName: []byte(PredictionName), labelName: []byte(PredictionLabelName),
 		scoreName: []byte(PredictionScoreName), scorePrefix: []byte(PredictionScorePrefix),
 	}

@@ -16,6 +16,8 @@ type run struct {
 	pane    *window.Pane
 	columns *event.Columns
 	rows    []int
+	held    bool // its columns outlive their message
+	counted bool
 }
 
 // runs are what is to be counted yet. All of it is before anything looks at a pane; a run is with its message, if that is a columnar one, or
@@ -25,7 +27,9 @@ type runs struct {
 	of       map[runKey]*run
 	last     *run // that an event was put to
 	spare    []*run
+	group    []*run // scratch, of those that are counted together
 	values   int
+	whole    int  // rows of columnar messages
 	bytes    int  // of the messages since there was none to be counted
 	counting bool // one is being counted: a panic is one of its values'
 
@@ -51,6 +55,9 @@ func (r *runs) add(b *binder, pane *window.Pane, columns *event.Columns, rows ..
 	r.last = one
 	one.rows = append(one.rows, rows...)
 	r.values += len(rows) * columns.Len()
+	if !columns.Lasting() {
+		r.whole += len(rows)
+	}
 }
 
 func (r *runs) begin(b *binder, pane *window.Pane, columns *event.Columns) *run {
@@ -63,13 +70,15 @@ func (r *runs) begin(b *binder, pane *window.Pane, columns *event.Columns) *run 
 		r.of = map[runKey]*run{}
 	}
 	r.open, r.of[runKey{pane, columns}] = append(r.open, one), one
-	columns.Hold()
+	one.held = columns.Hold()
 	return one
 }
 
 const (
 	// enoughRows of a run are counted as well as more of them would be.
 	enoughRows = 256
+	// mostRuns of columnar messages of few rows each are counted together: the columns of each take memory.
+	mostRuns = 8
 	// enoughValues of all runs fill 4 MiB, and are enough rows of each of a hundred models that take turns.
 	enoughValues = 1 << 19
 	// enoughBytes of messages are kept for their strings.
@@ -86,7 +95,11 @@ func (r *runs) ended(p *Partition, bytes int) {
 	case r.values >= enoughValues || r.bytes >= enoughBytes:
 		r.flush(p)
 	case last == nil:
-	case !last.columns.Lasting(), len(last.rows) >= enoughRows, last.columns.Rows()*last.columns.Len() >= enoughValues:
+	case !last.columns.Lasting() && last.held:
+		if r.whole >= enoughRows || len(r.open) >= mostRuns {
+			r.flush(p)
+		}
+	case !last.held, len(last.rows) >= enoughRows, last.columns.Rows()*last.columns.Len() >= enoughValues:
 		r.flushColumns(p, last.columns)
 	}
 }
@@ -101,9 +114,16 @@ func (r *runs) flush(p *Partition) {
 // flushColumns counts what is in some columns, or in all of them, and releases them.
 func (r *runs) flushColumns(p *Partition, columns *event.Columns) {
 	r.counting = true
-	for _, one := range r.open {
-		if columns == nil || one.columns == columns {
-			r.count(p, one)
+	for k, one := range r.open {
+		if !one.counted && (columns == nil || one.columns == columns) {
+			r.group = r.group[:0]
+			for _, other := range r.open[k:] {
+				if (columns == nil || other.columns == columns) && one.joins(other) {
+					other.counted = true
+					r.group = append(r.group, other)
+				}
+			}
+			r.count(p, r.group)
 		}
 	}
 	kept := r.open[:0]
@@ -114,6 +134,9 @@ func (r *runs) flushColumns(p *Partition, columns *event.Columns) {
 		}
 		delete(r.of, runKey{one.pane, one.columns})
 		r.values -= len(one.rows) * one.columns.Len()
+		if !one.columns.Lasting() {
+			r.whole -= len(one.rows)
+		}
 		one.columns.Release()          // several runs may be of them
 		*one = run{rows: one.rows[:0]} //nolint:exhaustruct // empty
 		r.spare = append(r.spare, one)
@@ -124,28 +147,34 @@ func (r *runs) flushColumns(p *Partition, columns *event.Columns) {
 	}
 }
 
-// count counts the features of a run's events and the parts of their predictions.
-func (r *runs) count(p *Partition, one *run) {
-	b := one.binder
-	b.bindColumns(one.columns)
-	invalid := uint64(0)
-	for i, at := range b.columnOf {
-		if at >= 0 {
-			invalid += r.countColumn(one, one.pane.Features[i], one.columns.Column(at))
-		} else {
-			one.pane.Features[i].Missing += uint64(len(one.rows))
-		}
-	}
-	unknown := uint64(b.unbound) * uint64(len(one.rows))
-	if b.bare >= 0 {
-		bare := one.columns.Column(b.bare)
-		for _, row := range one.rows {
-			if v := bare.Value(row); v.Kind != event.ValueNull {
-				unknown++
+// joins reports whether the events of two runs are of one pane, and have their values in the same places.
+func (r *run) joins(o *run) bool { return r.pane == o.pane && r.columns.Shape() == o.columns.Shape() }
+
+// count counts the features of events and the parts of their predictions. The runs join.
+func (r *runs) count(p *Partition, group []*run) {
+	b, pane := group[0].binder, group[0].pane
+	b.bindColumns(group[0].columns)
+	invalid, rows, bare := uint64(0), 0, uint64(0)
+	for _, one := range group {
+		rows += len(one.rows)
+		if b.bare >= 0 {
+			column := one.columns.Column(b.bare)
+			for _, row := range one.rows {
+				if v := column.Value(row); v.Kind != event.ValueNull {
+					bare++
+				}
 			}
 		}
 	}
-	one.pane.Tally.UnknownFeature += unknown
+	for i, at := range b.columnOf {
+		if at < 0 {
+			pane.Features[i].Missing += uint64(rows)
+		} else {
+			invalid += r.countColumn(group, pane.Features[i], at)
+		}
+	}
+	unknown := uint64(b.unbound)*uint64(rows) + bare
+	pane.Tally.UnknownFeature += unknown
 	p.stats.UnknownFeatures += unknown
 	p.stats.WrongTypes += invalid
 }
@@ -179,17 +208,52 @@ func (b *binder) bindColumns(columns *event.Columns) {
 	}
 }
 
-// countColumn counts a run's values of a column.
-func (r *runs) countColumn(one *run, to *cells.Counts, c *event.Column) (invalid uint64) {
-	rows := one.rows
+// countColumn counts what runs that join have in a column.
+func (r *runs) countColumn(group []*run, to *cells.Counts, at int) (invalid uint64) {
 	numeric := to.Space().Kind() == cells.Numeric
-	if xs := c.Numbers(); numeric && xs != nil {
-		r.addNumbers(to, xs, rows)
-		return 0
+	r.numbers = r.numbers[:0]
+	for _, one := range group {
+		c := one.columns.Column(at)
+		xs := c.Numbers()
+		switch {
+		case !numeric || xs == nil:
+			invalid += r.countOthers(one, to, c)
+		case len(group) == 1 && consecutive(one.rows):
+			r.addNumbers(to, xs[one.rows[0]:][:len(one.rows)])
+		case consecutive(one.rows):
+			r.numbers = append(r.numbers, xs[one.rows[0]:][:len(one.rows)]...)
+		default:
+			for _, row := range one.rows {
+				r.numbers = append(r.numbers, xs[row])
+			}
+		}
 	}
+	r.addNumbers(to, r.numbers)
+	return invalid
+}
+
+// fewNumbers are not worth adding up on their own before they are added to the exact sums.
+const fewNumbers = 8
+
+func (r *runs) addNumbers(to *cells.Counts, xs []float64) {
+	if len(xs) >= fewNumbers {
+		to.AddNumbers(xs, &r.sums)
+		return
+	}
+	for _, x := range xs {
+		to.AddNumber(x)
+	}
+}
+
+// consecutive reports whether there are no rows between these, which rise.
+func consecutive(rows []int) bool { return rows[len(rows)-1]-rows[0] == len(rows)-1 }
+
+// countOthers counts a run's values of a column that are no numbers, or are to be none.
+func (r *runs) countOthers(one *run, to *cells.Counts, c *event.Column) (invalid uint64) {
+	rows := one.rows
 	words, index := c.Strings()
 	switch {
-	case numeric || words == nil:
+	case to.Space().Kind() == cells.Numeric || words == nil:
 	case index == nil:
 		for _, row := range rows {
 			if words[row] == nil {
@@ -217,28 +281,6 @@ func (r *runs) countColumn(one *run, to *cells.Counts, c *event.Column) (invalid
 		}
 	}
 	return invalid
-}
-
-// fewRows are not worth adding up on their own before they are added to the exact sums.
-const fewRows = 8
-
-// addNumbers counts the rows of xs.
-func (r *runs) addNumbers(to *cells.Counts, xs []float64, rows []int) {
-	n, first := len(rows), rows[0]
-	switch {
-	case n < fewRows:
-		for _, row := range rows {
-			to.AddNumber(xs[row])
-		}
-	case rows[n-1]-first == n-1: // they rise
-		to.AddNumbers(xs[first:first+n], &r.sums)
-	default:
-		r.numbers = r.numbers[:0]
-		for _, row := range rows {
-			r.numbers = append(r.numbers, xs[row])
-		}
-		to.AddNumbers(r.numbers, &r.sums)
-	}
 }
 
 // newDecoder returns the decoder of a partition.

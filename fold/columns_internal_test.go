@@ -71,12 +71,7 @@ func TestAPanicAmongRecordsCountedTogether(t *testing.T) {
 
 // Rows of a columnar message are folded together. Where that panics nobody knows for which of them; folded one by one, the partition does.
 func TestAPanicAmongRowsFoldedTogether(t *testing.T) {
-	counting := Counting{ //nolint:exhaustruct // the rest is off
-		Defaults: ModelConfig{ //nolint:exhaustruct // no rules
-			Timing: window.Timing{Windows: []window.Spec{{Size: 900_000, Every: 900_000}}, Pane: 900_000}, //nolint:exhaustruct // not extended
-		},
-		UnknownModels: UnknownAuto, MaxModels: 10, MaxVersions: 5, FutureTolerance: 300_000, DedupIDs: 1000, Limits: event.DefaultLimits(), MaxMessage: 1 << 20,
-	}
+	counting := plainCounting()
 	message := func(seq uint64) Message {
 		table := columnstest.Table{Names: []string{"id", "latency_ms"}, Values: [][]any{{}, {}}}
 		for i := range 10 {
@@ -103,5 +98,48 @@ func TestAPanicAmongRowsFoldedTogether(t *testing.T) {
 		if !errors.As(err, &poison) || poison.Seq != 3 || poison.Several != (alone == 0) || alone > 0 && poison.Index != 7 {
 			t.Errorf("one by one up to %d: %+v, want a panic of message 3, on its own of record 7", alone, err)
 		}
+	}
+}
+
+// The same of messages of one record each.
+func TestAPanicAmongMessagesFoldedTogether(t *testing.T) {
+	counting := plainCounting()
+	const last = 20
+	some := make([]Message, last)
+	for i := range some {
+		latency := "null"
+		if i == 12 {
+			latency = "1.5" // the only one that needs the histogram
+		}
+		some[i] = Message{Seq: uint64(i + 1), Subject: "ml.events.m", Time: 60_000, Data: fmt.Appendf(nil, `{"id":"%d","ts":60000,"latency_ms":%s}`, 100+i, latency)}
+	}
+	for _, alone := range []uint64{0, last} {
+		p := New("IN", counting, [2]uint64{1, 2}, func(string) (*reference.Reference, error) { return nil, ErrNoReference }, Budget{Messages: 1 << 30, Bytes: 1 << 40})
+		p.CountAlone(alone)
+		var out Output
+		var err error
+		for rest := some; len(rest) > 0 && err == nil; {
+			var n int
+			if n, _, err = p.ApplySome(rest, &out); n > 0 {
+				rest = rest[n:]
+			}
+			for _, pane := range p.sources["m"].Panes {
+				pane.Latency = nil
+			}
+		}
+		var poison *PanicError
+		if !errors.As(err, &poison) || poison.Several != (alone == 0) || alone == 0 && poison.Seq != last || alone > 0 && (poison.Seq != 13 || poison.Index != 0) {
+			t.Errorf("one by one up to %d: %+v, want a panic up to message %d, on its own of message 13", alone, err, last)
+		}
+	}
+}
+
+// plainCounting counts windows of 15 minutes without a reference.
+func plainCounting() Counting {
+	return Counting{ //nolint:exhaustruct // the rest is off
+		Defaults: ModelConfig{ //nolint:exhaustruct // no rules
+			Timing: window.Timing{Windows: []window.Spec{{Size: 900_000, Every: 900_000}}, Pane: 900_000}, //nolint:exhaustruct // not extended
+		},
+		UnknownModels: UnknownAuto, MaxModels: 10, MaxVersions: 5, FutureTolerance: 300_000, DedupIDs: 1000, Limits: event.DefaultLimits(), MaxMessage: 1 << 20,
 	}
 }
