@@ -479,8 +479,16 @@ func (c *Columns) makeRoom(row int) {
 	}
 }
 
-// bytes returns what the rows of a template's columns take, about.
-func (c *Columns) bytes() int { return 8*c.room*len(c.all) + cap(c.unescaped) }
+// bytes returns what the rows of a template's columns take.
+func (c *Columns) bytes() int {
+	row := 0
+	for i := range c.all {
+		if row += 8; c.all[i].kind == kindText {
+			row += 16 // a slice
+		}
+	}
+	return row*c.room + cap(c.unescaped)
+}
 
 // note notes a value of a record from which a template may be learnt.
 func (t *templates) note(from, to int, k ValueKind) {

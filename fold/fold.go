@@ -171,8 +171,8 @@ type Partition struct {
 	runs         runs
 	recent       *source   // of the record before
 	next         []Message // that probably come, for preparations that change nothing
-	apart        int       // how many messages to come are applied one by one, because others could not be folded together
-	penalty      int       // the next apart
+	apart        thrift    // of folding messages together
+	singly       thrift    // of folding the records of a message together
 	ahead        [][]byte  // scratch, of ids
 	moved        []*source // sources whose watermark or windows may have changed since the last drain, by name
 	stats        Stats
@@ -195,7 +195,7 @@ func New(stream string, counting Counting, key [2]uint64, refs References, budge
 		frames: map[string]*storedFrame{}, rolled: newRollShards(), labelled: map[string]*source{}, comparing: map[string]*source{}, pending: labels.NewPending(labels.NewMemory()), segments: 0,
 		runs:  runs{},                                                                                  //nolint:exhaustruct // empty
 		stats: Stats{Rejected: map[event.RejectReason]uint64{}, Verdicts: map[result.Verdict]uint64{}}, //nolint:exhaustruct // zero counters
-		begin: nil, beside: nil, job: nil, aged: nil, at: record{0, -1}, several: false, rows: nil, apart: 0, penalty: 0,
+		begin: nil, beside: nil, job: nil, aged: nil, at: record{0, -1}, several: false, rows: nil, apart: thrift{}, singly: thrift{},
 	}
 }
 
@@ -352,7 +352,7 @@ func (p *Partition) applyRecords(m Message, model string, out *Output) (bool, er
 	p.decoder.ResetFrom(model, m.Data)
 	one := [1]Message{m}
 	for {
-		if n := p.together(one[:], model, out); n > 0 {
+		if n := p.tryTogether(one[:], model, out); n > 0 {
 			if p.position.Index, p.position.Emitted = p.position.Index+n, 0; !p.drain(out) {
 				p.runs.flush(p)
 				return false, nil

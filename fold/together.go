@@ -17,14 +17,37 @@ const mostTogether = 1024
 // fewMessages are as well folded one by one.
 const fewMessages = 4
 
-// maxApart bounds how many messages are folded one by one before it is tried again to fold some together.
-const maxApart = 256
+// thrift keeps from trying again and again what does not go now.
+type thrift struct {
+	rest int // how many times it is not tried
+	next int // the rest after the next failure
+}
+
+// maxRest bounds how many times it is not tried.
+const maxRest = 128
+
+// tries reports whether it is time to try.
+func (t *thrift) tries() bool {
+	if t.rest > 0 {
+		t.rest--
+		return false
+	}
+	return true
+}
+
+// tried notes whether it went.
+func (t *thrift) tried(well bool) {
+	if well {
+		t.next = 0
+		return
+	}
+	t.rest, t.next = t.next, min(2*t.next+1, maxRest)
+}
 
 // applyTogether folds the first of messages of one record each together, and returns how many; 0: nothing is changed, and the first is to be folded
 // on its own.
 func (p *Partition) applyTogether(some []Message, out *Output) (n int, done bool, err error) {
-	if p.apart > 0 {
-		p.apart--
+	if !p.apart.tries() {
 		return 0, false, nil
 	}
 	defer func() {
@@ -41,11 +64,9 @@ func (p *Partition) applyTogether(some []Message, out *Output) (n int, done bool
 		}
 		p.decoder.Drop()
 	}
-	if n == 0 {
-		p.apart, p.penalty = p.penalty, min(2*p.penalty+1, maxApart)
+	if p.apart.tried(n > 0); n == 0 {
 		return 0, false, nil
 	}
-	p.penalty = 0
 	bytes := 0
 	for i := range some[:n] {
 		bytes += len(some[i].Data)
@@ -75,15 +96,27 @@ func (p *Partition) alike(some []Message) (model string, n int) {
 	return model, n
 }
 
+// tryTogether is together for a message of several records, where it is time to try.
+func (p *Partition) tryTogether(of []Message, subject string, out *Output) (n int) {
+	if p.singly.tries() {
+		n = p.together(of, subject, out)
+		p.singly.tried(n > 0)
+	}
+	return n
+}
+
 // together folds records from the decoder's next one on, and returns how many; 0: the next one is to be folded on its own. They are of one message, or
 // of as many as there are records.
 func (p *Partition) together(of []Message, subject string, out *Output) (n int) {
-	b, s := p.decoder.Batch(), p.recent
-	if b == nil || s == nil || of[0].Seq <= p.alone || len(p.quarantine) > 0 || len(p.beside) > 0 || len(p.labelled) > 0 && p.full(out) {
+	s := p.recent
+	switch {
+	case s == nil || s.labels != nil || s.rolling != nil || s.comparisons != nil || s.last.divided:
+		return 0
+	case of[0].Seq <= p.alone || len(p.quarantine) > 0 || len(p.beside) > 0 || len(p.labelled) > 0 && p.full(out):
 		return 0
 	}
-	first := p.decoder.Index() + 1
-	if len(of) == 1 && first < p.position.Index || !isOf(s, b, subject) || !s.isPlain() || s.says() || s.Pending != (window.Tally{}) {
+	b, first := p.decoder.Batch(), p.decoder.Index()+1
+	if b == nil || len(of) == 1 && first < p.position.Index || !isOf(s, b, subject) || !s.isPlain() || s.says() || s.Pending != (window.Tally{}) {
 		return 0
 	}
 	place, n, ok := p.stretch(s, b, of)
