@@ -106,16 +106,22 @@ func (c *Columns) Release() {
 	c.held = false
 }
 
-// changeColumns takes other columns for the next columnar message, because those of one before are held.
-func (d *Decoder) changeColumns() {
-	shape := d.columns.shape
+// maxSpare is how many values columns may have whose memory is kept for a time when others are held.
+const maxSpare = 1 << 18
+
+// nextColumns takes columns for another columnar message: the first ones that are not held.
+func (d *Decoder) nextColumns() {
+	last := d.columns
 	at := slices.IndexFunc(d.all, func(c *Columns) bool { return !c.held })
 	if at < 0 {
 		at = len(d.all)
 		d.all = append(d.all, &Columns{})
 	}
 	d.columns = d.all[at]
-	d.columns.shape = shape
+	d.columns.shape = last.shape
+	if last != d.columns && last != d.all[0] && !last.held && last.rows*len(last.all) > maxSpare {
+		*last = Columns{shape: last.shape}
+	}
 }
 
 // empty gives up the rows of a template's columns, and the messages that they are of.
@@ -312,9 +318,7 @@ func (d *Decoder) columnar() bool {
 
 // readColumns reads the columns of the message; a detail says why it cannot.
 func (d *Decoder) readColumns(enc Encoding) (detail string) {
-	if d.columns.held {
-		d.changeColumns()
-	}
+	d.nextColumns()
 	c := d.columns
 	c.holdable = enc == EncodingProtobuf
 	c.rows, c.all, c.known = 0, c.all[:0], c.shape != nil
