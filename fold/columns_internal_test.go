@@ -134,6 +134,34 @@ func TestAPanicAmongMessagesFoldedTogether(t *testing.T) {
 	}
 }
 
+// Where decoding panics, it is one of several messages, and on its own that message as a whole.
+func TestAPanicOfDecodingMessagesTogether(t *testing.T) {
+	const last = 10
+	some := make([]Message, last)
+	for i := range some {
+		some[i] = Message{Seq: uint64(i + 1), Subject: "ml.events.m", Time: 60_000, Data: fmt.Appendf(nil, `{"id":"%d","ts":60000}`, 100+i)}
+	}
+	for _, alone := range []bool{false, true} {
+		p := New("IN", plainCounting(), [2]uint64{1, 2}, func(string) (*reference.Reference, error) { return nil, ErrNoReference }, Budget{Messages: 1 << 30, Bytes: 1 << 40})
+		var out Output
+		for i := range 2 {
+			if done, err := p.Apply(some[i], &out); err != nil || !done {
+				t.Fatal(done, err)
+			}
+		}
+		p.decoder = nil
+		rest := some[2:]
+		if alone {
+			rest = rest[:1]
+		}
+		_, _, err := p.ApplySome(rest, &out)
+		var poison *PanicError
+		if !errors.As(err, &poison) || poison.Several == alone || poison.Index != -1 || alone && poison.Seq != 3 || !alone && poison.Seq != last {
+			t.Errorf("alone %v: %+v", alone, err)
+		}
+	}
+}
+
 // plainCounting counts windows of 15 minutes without a reference.
 func plainCounting() Counting {
 	return Counting{ //nolint:exhaustruct // the rest is off

@@ -352,6 +352,7 @@ func (p *Partition) applyRecords(m Message, model string, out *Output) (bool, er
 	p.decoder.ResetFrom(model, m.Data)
 	one := [1]Message{m}
 	for {
+		p.at.index = -1 // where decoding panics no record of the message can be passed by
 		if n := p.tryTogether(one[:], model, out); n > 0 {
 			if p.position.Index, p.position.Emitted = p.position.Index+n, 0; !p.drain(out) {
 				p.runs.flush(p)

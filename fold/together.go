@@ -59,6 +59,7 @@ func (p *Partition) applyTogether(some []Message, out *Output) (n int, done bool
 		return 0, false, nil
 	}
 	if model, like := p.alike(some); like >= fewMessages {
+		p.at, p.several = record{some[like-1].Seq, -1}, true
 		if like = p.decoder.ReadAlike(model, func(i int) []byte { return some[i].Data }, like); like >= fewMessages {
 			n = p.together(some[:like], model, out)
 		}
