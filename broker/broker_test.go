@@ -149,12 +149,7 @@ func TestConnectRefusedCredentialsFailAtOnceWithoutSecrets(t *testing.T) {
 }
 
 func TestConnectWaitsForBroker(t *testing.T) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	port := l.Addr().(*net.TCPAddr).Port
-	_ = l.Close()
+	port := testenv.FreePort(t)
 	url := "nats://127.0.0.1:" + strconv.Itoa(port)
 
 	ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)

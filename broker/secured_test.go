@@ -3,7 +3,6 @@ package broker_test
 import (
 	"context"
 	"errors"
-	"net"
 	"os/exec"
 	"strconv"
 	"strings"
@@ -82,14 +81,7 @@ func TestOldServer(t *testing.T) {
 	if err != nil {
 		testenv.Missing(t, "nats-server below 2.12.1 (Debian: the package nats-server)")
 	}
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	port := l.Addr().(*net.TCPAddr).Port
-	if err := l.Close(); err != nil {
-		t.Fatal(err)
-	}
+	port := testenv.FreePort(t)
 	cmd := exec.Command(binary, "-a", "127.0.0.1", "-p", strconv.Itoa(port), "-js", "-sd", t.TempDir())
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"net/url"
 	"os"
@@ -39,14 +38,7 @@ func startPrometheus(tb testing.TB, target string) *promServer {
 		testenv.Missing(tb, "prometheus (Debian: the package prometheus)")
 	}
 	dir := tb.TempDir()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		tb.Fatal(err)
-	}
-	address := l.Addr().String()
-	if err := l.Close(); err != nil {
-		tb.Fatal(err)
-	}
+	address := testenv.FreeAddress(tb)
 	u, err := url.Parse(target)
 	if err != nil {
 		tb.Fatal(err)

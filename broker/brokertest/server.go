@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net"
 	"net/url"
+	"strconv"
 	"testing"
 	"time"
 
@@ -57,19 +58,8 @@ func Cluster(tb testing.TB, n int) []*server.Server {
 	routes := make([]*url.URL, n)
 	ports := make([]int, n)
 	for i := range n {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
-			tb.Fatal(err)
-		}
-		addr, ok := l.Addr().(*net.TCPAddr)
-		if !ok {
-			tb.Fatalf("a TCP listener has address %v", l.Addr())
-		}
-		ports[i] = addr.Port
-		routes[i] = &url.URL{Scheme: "nats-route", Host: addr.String()} //nolint:exhaustruct // host and port
-		if err := l.Close(); err != nil {
-			tb.Fatal(err)
-		}
+		ports[i] = testenv.FreePort(tb)
+		routes[i] = &url.URL{Scheme: "nats-route", Host: net.JoinHostPort("127.0.0.1", strconv.Itoa(ports[i]))} //nolint:exhaustruct // host and port
 	}
 	servers := make([]*server.Server, n)
 	for i := range n {

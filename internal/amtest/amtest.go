@@ -8,7 +8,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -45,14 +44,7 @@ func New(tb testing.TB, r *Receiver, more string) *Server {
 	if _, err := os.Stat(bin); err != nil {
 		testenv.Missing(tb, "bin/alertmanager (scripts/alertmanager.sh builds it)")
 	}
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		tb.Fatal(err)
-	}
-	addr := l.Addr().String()
-	if err := l.Close(); err != nil {
-		tb.Fatal(err)
-	}
+	addr := testenv.FreeAddress(tb)
 	s := &Server{URL: "http://" + addr, tb: tb, bin: bin, addr: addr, dir: tb.TempDir(), conf: "", cmd: nil, done: nil, log: nil}
 	s.conf = filepath.Join(s.dir, "alertmanager.yml")
 	text := fmt.Sprintf(`

@@ -9,7 +9,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"net/url"
 	"os"
@@ -85,7 +84,7 @@ func New(tb testing.TB, o Options) *Server {
 	if o.Dir == "" {
 		o.Dir = tb.TempDir()
 	}
-	s := &Server{tb: tb, o: o, bin: bin, addr: freeAddress(tb), Token: "", Org: ""} //nolint:exhaustruct // not started yet
+	s := &Server{tb: tb, o: o, bin: bin, addr: testenv.FreeAddress(tb), Token: "", Org: ""} //nolint:exhaustruct // not started yet
 	s.URL = "http://" + s.addr
 	version, _ := exec.Command(bin, "version").CombinedOutput()
 	s.Two = strings.Contains(string(version), "InfluxDB v2") || strings.Contains(string(version), "InfluxDB 2") ||
@@ -98,19 +97,6 @@ func New(tb testing.TB, o Options) *Server {
 	}
 	tb.Cleanup(s.Kill)
 	return s
-}
-
-func freeAddress(tb testing.TB) string {
-	tb.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		tb.Fatal(err)
-	}
-	address := l.Addr().String()
-	if err := l.Close(); err != nil {
-		tb.Fatal(err)
-	}
-	return address
 }
 
 // Start starts the process (again) and waits until it answers.

@@ -3,9 +3,12 @@
 package testenv
 
 import (
+	"math/rand/v2"
+	"net"
 	"os"
 	"path/filepath"
 	"runtime"
+	"strconv"
 	"testing"
 	"time"
 )
@@ -51,4 +54,30 @@ func Eventually(tb testing.TB, deadline time.Duration, what string, ok func() bo
 		}
 		<-tick.C
 	}
+}
+
+// FreePort returns a loopback port for a server that is started later. It is none of those that systems give to connections and to listeners that ask
+// for any: between the choice and the server's start one of another test might get it.
+func FreePort(tb testing.TB) int {
+	tb.Helper()
+	const first, tries = 20_000, 100 // below 32,768, where Linux begins
+	var err error
+	for range tries {
+		port := first + rand.IntN(10_000) //nolint:gosec // any
+		var l net.Listener
+		if l, err = (&net.ListenConfig{}).Listen(tb.Context(), "tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(port))); err == nil { //nolint:exhaustruct // as usual
+			if err := l.Close(); err != nil {
+				tb.Fatal(err)
+			}
+			return port
+		}
+	}
+	tb.Fatalf("no free port in %d tries: %v", tries, err)
+	return 0
+}
+
+// FreeAddress is FreePort with its host.
+func FreeAddress(tb testing.TB) string {
+	tb.Helper()
+	return net.JoinHostPort("127.0.0.1", strconv.Itoa(FreePort(tb)))
 }
