@@ -87,22 +87,6 @@ type Budget struct {
 	Bytes    int
 }
 
-// Stats counts what a partition did since it was made or restored; never reset, not part of its state.
-type Stats struct {
-	Messages, Events, Labels, Markers, Controls, Duplicates, Late, LateAccepted, Future, WithoutID uint64
-	UnknownFeatures, WrongTypes, DuplicateKeys, Results, Revisions, Transitions, Lost              uint64
-	SourcedTwice, SourcedBack                                                                      uint64
-	Rejected                                                                                       map[event.RejectReason]uint64
-	Verdicts                                                                                       map[result.Verdict]uint64
-
-	// Of labels where they are joined: joined to a prediction; replaced by another one; said again; without a prediction when they came; too
-	// late for the last maturity. Predictions that the bound let go before their horizon. Quality documents.
-	LabelsMatched, LabelsCorrected, LabelsRepeated, LabelsUnmatched, LabelsLate, LabelsEvicted, LabelsLost, QualityResults uint64
-
-	// Verdicts about two versions; answers of a shadow, or to be shadowed, that came after their window had been compared.
-	Comparisons, PairsLate uint64
-}
-
 // record addresses one record of one message.
 type record struct {
 	seq   uint64
@@ -208,14 +192,6 @@ func (p *Partition) StartAt(seq uint64) { p.position.Seq = seq }
 // ConfigHash returns the hash of the configuration that the stream brought last, or "" when it brought none.
 func (p *Partition) ConfigHash() string { return p.configHash }
 
-// Stats returns a copy of the counters.
-func (p *Partition) Stats() Stats {
-	p.runs.flush(p)
-	s := p.stats
-	s.Rejected, s.Verdicts = maps.Clone(s.Rejected), maps.Clone(s.Verdicts)
-	return s
-}
-
 // Quarantine makes the partition skip one record, which is dead-lettered as `panic`; with index -1 the message, or what is left
 // of it.
 func (p *Partition) Quarantine(seq uint64, index int) { p.quarantine[record{seq, index}] = true }
@@ -267,18 +243,6 @@ func (p *Partition) Sources() []SourceInfo {
 		})
 	}
 	return out
-}
-
-// ApplySome folds the first of messages, which follow each other, and with it those that can be folded together with it. It returns how many were
-// begun. All but the last of them are folded; of that, or an error of it, Apply says what done means.
-func (p *Partition) ApplySome(some []Message, out *Output) (n int, done bool, err error) {
-	if n, done, err = p.applyTogether(some, out); n > 0 || err != nil {
-		return n, done, err
-	}
-	p.next = some[1:]
-	done, err = p.Apply(some[0], out)
-	p.next = nil
-	return 1, done, err
 }
 
 // Apply folds the next message, or goes on with the one that the last Apply left. It returns done=false when the output and
@@ -625,16 +589,6 @@ func (p *Partition) binder(s *source, fingerprint string) (*binder, error) {
 		return nil, fmt.Errorf("loading reference %s of model %q: %w", fingerprint, s.Model, err)
 	}
 	return newBinder(ref), nil
-}
-
-// Counters lists the scalar counters in a fixed order, for adding two.
-func (s *Stats) Counters() []*uint64 {
-	return []*uint64{
-		&s.Messages, &s.Events, &s.Labels, &s.Markers, &s.Controls, &s.Duplicates, &s.Late, &s.LateAccepted, &s.Future,
-		&s.WithoutID, &s.UnknownFeatures, &s.WrongTypes, &s.DuplicateKeys, &s.Results, &s.Revisions, &s.Transitions, &s.Lost,
-		&s.LabelsMatched, &s.LabelsCorrected, &s.LabelsRepeated, &s.LabelsUnmatched, &s.LabelsLate, &s.LabelsEvicted, &s.LabelsLost,
-		&s.QualityResults, &s.SourcedTwice, &s.SourcedBack, &s.Comparisons, &s.PairsLate,
-	}
 }
 
 // Stuck reports whether even an empty commit is full: nothing can go on.

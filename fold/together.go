@@ -44,6 +44,18 @@ func (t *thrift) tried(well bool) {
 	t.rest, t.next = t.next, min(2*t.next+1, maxRest)
 }
 
+// ApplySome folds the first of messages, which follow each other, and with it those that can be folded together with it. It returns how many were
+// begun. All but the last of them are folded; of that, or an error of it, Apply says what done means.
+func (p *Partition) ApplySome(some []Message, out *Output) (n int, done bool, err error) {
+	if n, done, err = p.applyTogether(some, out); n > 0 || err != nil {
+		return n, done, err
+	}
+	p.next = some[1:]
+	done, err = p.Apply(some[0], out)
+	p.next = nil
+	return 1, done, err
+}
+
 // applyTogether folds the first of messages of one record each together, and returns how many; 0: nothing is changed, and the first is to be folded
 // on its own.
 func (p *Partition) applyTogether(some []Message, out *Output) (n int, done bool, err error) {
@@ -68,13 +80,13 @@ func (p *Partition) applyTogether(some []Message, out *Output) (n int, done bool
 	if p.apart.tried(n > 0); n == 0 {
 		return 0, false, nil
 	}
-	bytes := 0
+	size := 0
 	for i := range some[:n] {
-		bytes += len(some[i].Data)
+		size += len(some[i].Data)
 	}
 	p.stats.Messages += uint64(n)
 	p.position = Position{Seq: some[n-1].Seq, Index: 1, Emitted: 0, Refused: 0, Done: false}
-	p.runs.ended(p, bytes)
+	p.runs.ended(p, size)
 	p.position.Done = p.drain(out)
 	return n, p.position.Done, nil
 }
